@@ -222,3 +222,21 @@ def test_an_output_that_a_loss_function_suffers_from_needs_no_score(bounds, last
     diagnosis = diagnosed({**network, **output}, losses=[2.3, 1.9, *[last] * 3], scores={})
     assert "wrong_output_activation" in diagnosis
     assert ("wrong_output_activation" in problems(diagnosis)) is harmful
+
+
+@pytest.mark.parametrize(
+    ("network", "data"),
+    [
+        ({"kind": "numbers", "metric": "r2", "output": "softmax", "output_bounds": [0.0, 1.0], "outputs": 1}, NUMBERS),
+        ({"output": "sigmoid", "output_bounds": [0.0, 1.0], "outputs": 1}, {}),
+    ],
+)
+def test_one_output_that_can_say_nothing_needs_no_reference(network, data):
+    unknown = {"reference_score": None, "validation_reference_score": None}
+    assert "wrong_output_activation" in problems(diagnosed(network, {"takes": ""}, {**data, **unknown}))
+
+
+def test_without_a_reference_a_problem_leaves_open_whether_the_network_does_well():
+    unknown = {"reference_score": None, "validation_reference_score": None}
+    assert "healthy" in lacking(diagnosed(loss={"unpaired": 1e-5}, data=unknown))
+    assert "healthy" not in lacking(diagnosed(loss={"unpaired": 1e-5}))

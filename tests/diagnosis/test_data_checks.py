@@ -272,3 +272,18 @@ def test_a_missing_fact_is_named(fact, symptoms, monkeypatch):
 def test_a_missing_recall_is_named():
     diagnosis = diagnosed(data=RARE, network=BALANCED, scores={"recall": None})
     assert any(skip.symptom == "imbalanced_classes" for skip in diagnosis.not_run) or "imbalanced_classes" in diagnosis
+
+
+def test_a_leak_makes_no_network_fall_short():
+    leak = {"rows_on_both_sides": 60, "share_on_both_sides": 0.3}
+    short = diagnosed(score=0.5, data=leak)
+    assert [finding.severity for finding in short if finding.symptom == "data_leak"] == [ds.Severity.NOTE]
+    # Nor does it where the score is that of guessing, and nothing is known to compare it with.
+    unknown = {**leak, "reference_score": None, "validation_reference_score": None}
+    assert [finding.severity for finding in diagnosed(score=0.5, data=unknown)] == [ds.Severity.GOOD, ds.Severity.NOTE]
+
+
+def test_few_rows_are_no_cause_where_they_are_not_learnt():
+    few = {"validation_rows": 12}
+    finding = next(finding for finding in diagnosed(score=0.5, own=0.6, data=few, scores={"accuracy_error": 0.14}))
+    assert finding.symptom != "too_few_rows"

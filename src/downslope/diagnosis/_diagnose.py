@@ -20,6 +20,7 @@ from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import (
     DESCENT_CHECKS,
     DESCENT_SYMPTOMS,
+    HEALTHY,
     STATE_RULES,
     TRAINING_CHECKS,
     TRAINING_SYMPTOMS,
@@ -268,7 +269,8 @@ def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
     evidence = TrainingEvidence(trace)
     results = [check(evidence) for check in TRAINING_CHECKS]
     if _any_problem(results):
-        return results
+        # Whether it does what the data allow all the same is a question of its own.
+        return [*results, NotRun(HEALTHY.key, evidence.not_comparable)] if evidence.not_comparable else results
     if evidence.falls_short:
         return [*results, unexplained(evidence)]
     unknown = evidence.not_comparable or _half_known(trace)

@@ -7,6 +7,7 @@ A need is a dotted name, with alternatives between bars:
     parts.update_norm              a column of the parts with a finite number
     steps.gradient_norm            a column of the steps with a finite number
     metrics.training_loss          an evaluation with a finite number
+    evaluated.training_loss        the same; known as well where the plan does not say that rows were evaluated
     plan.settings                  an entry of the plan
     data.rows, network.loss.name   a fact; anything that is none of the above
 
@@ -72,6 +73,7 @@ def _is_whole(point: Mapping[str, np.ndarray], parts: tuple[str, ...]) -> bool:
     return bool(point) and all(part in point for part in parts)
 
 
+_EVERY = "batches.evaluate_every"
 _GROUPS: Mapping[str, Callable[[Trace, str], bool]] = {
     "start": lambda trace, _: _is_whole(trace.start, trace.part_names),
     "end": lambda trace, _: _is_whole(trace.end, trace.part_names),
@@ -80,5 +82,6 @@ _GROUPS: Mapping[str, Callable[[Trace, str], bool]] = {
     "parts": lambda trace, name: _has_column(trace.part_columns, name),
     "steps": lambda trace, name: _has_column(trace.columns, name),
     "metrics": lambda trace, name: _has_column(trace.metrics, name),
+    "evaluated": lambda trace, name: _has_column(trace.metrics, name) or not _has_entry(trace.plan, _EVERY),
     "plan": lambda trace, name: _has_entry(trace.plan, name),
 }

@@ -128,6 +128,7 @@ TRAINING_SYMPTOMS = by_key([*(check.symptom for check in TRAINING_CHECKS), PLATE
 __all__ = [
     "DESCENT_CHECKS",
     "DESCENT_SYMPTOMS",
+    "HEALTHY",
     "STATE_RULES",
     "TRAINING_CHECKS",
     "TRAINING_SYMPTOMS",

@@ -38,6 +38,7 @@ def _evaluations(evidence: TrainingEvidence) -> list[str]:
 
 @check(
     EVALUATION_MISMATCH,
+    reads=("evaluated.training_loss",),
     quantities=(Quantity("lost_evaluations", "share of evaluations that are not finite", "lower", _lost),),
 )
 def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:

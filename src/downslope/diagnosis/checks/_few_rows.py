@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from downslope._text import count
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence, r2_error
 
 TOO_FEW_ROWS = Symptom(
@@ -31,11 +31,11 @@ _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything 
     TOO_FEW_ROWS,
     needs=(
         *("data.rows?", "data.validation_rows?", "data.reference_score?", "data.chance_score?"),
-        *("data.every_combination?", "data.share_on_both_sides?"),
+        *("data.validation_reference_score?", "data.every_combination?", "data.share_on_both_sides?"),
         *("scores.validation?", "network.parameters", "network.metric"),
     ),
 )
-def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
+def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a score on rows held back whose error is large, or a score on rows that could be learnt by heart.
 
     Quantity: the standard error of the score on rows held back, beside what score or reference gain over guessing; and
@@ -46,6 +46,8 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
     """
     data, rows = evidence.data, evidence.data["rows"]
     held = data["validation_rows"]
+    if evidence.training_score is None and not evidence.failed:
+        return NotRun(TOO_FEW_ROWS.key, "the score on the rows trained on was not measured")
     if data["every_combination"] and (not held or data["share_on_both_sides"] == 1):
         return None  # a truth table has no other rows
     if not held:

@@ -62,7 +62,7 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     facts = behaviour_of(evidence)
     loss = evidence.network.get("loss") or {}
-    reason = _fault(facts, evidence) or _endless(facts, evidence)
+    reason = _fault(facts, evidence) or _endless(facts, evidence) or _shared(evidence, str(loss.get("name")))
     certain = reason is not None
     reason = reason or _mixing(facts) or _unsuited(evidence, str(loss.get("name")), facts)
     if reason is None:
@@ -143,10 +143,17 @@ def _mixing(facts: Plain) -> tuple[str, str] | None:
     )
 
 
+def _shared(evidence: TrainingEvidence, name: str) -> tuple[str, str] | None:
+    """Return what is wrong with one output for several classes, whatever the network learns, and what to do."""
+    classes = len(evidence.data.get("class_counts") or [])
+    if name != "binary cross-entropy" or classes <= 2 or evidence.network.get("outputs") != 1:
+        return None
+    return f"{classes} classes share one output of a binary cross-entropy.", "softmax cross-entropy"
+
+
 def _unsuited(evidence: TrainingEvidence, name: str, facts: Plain) -> tuple[str, str] | None:
     """Return why a loss does not suit the kind of the targets, and what to do."""
     classes = len(evidence.data.get("class_counts") or [])
-    outputs = evidence.network.get("outputs")
     by_values = "squared error" if facts.get("form") == "squares" else None
     of_numbers = name if name in _OF_NUMBERS else by_values
     if evidence.is_classes and of_numbers is not None:
@@ -154,6 +161,4 @@ def _unsuited(evidence: TrainingEvidence, name: str, facts: Plain) -> tuple[str,
             f"Classes are trained on the {of_numbers}, whose gradient vanishes where the network is sure and wrong.",
             "softmax cross-entropy" if classes > 2 else "binary cross-entropy",
         )
-    if name == "binary cross-entropy" and classes > 2 and outputs == 1:
-        return f"{classes} classes share one output of a binary cross-entropy.", "softmax cross-entropy"
     return None

@@ -37,7 +37,8 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | NotRun | No
     probabilities needs probabilities, one of logits needs unbounded numbers (Bishop 2006, section 4.3.6). Threshold:
     any.
     """
-    reason = _of_numbers(evidence) if evidence.network["kind"] == "numbers" else _of_classes(evidence)
+    certain = _of_one_output(evidence)
+    reason = certain or (_of_numbers(evidence) if evidence.network["kind"] == "numbers" else _of_classes(evidence))
     if reason is None:
         lacking = _lacking(evidence)
         return None if lacking is None else NotRun(WRONG_OUTPUT_ACTIVATION.key, lacking)
@@ -51,7 +52,7 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | NotRun | No
         parts=evidence.layers[-1:],
         causes=("an activation taken over from another kind of task",),
         remedies=(remedy,),
-        if_unknown=_is_harmful(evidence),
+        if_unknown=certain is not None or _is_harmful(evidence),
     )
 
 
@@ -111,19 +112,30 @@ def _lacking(evidence: TrainingEvidence) -> str | None:
     return None
 
 
-def _of_classes(evidence: TrainingEvidence) -> Reason | None:
-    """Return what is wrong with the output of a classifier, or of a loss function, and what to do."""
-    output, outputs, takes = evidence.network["output"], evidence.network["outputs"], taken_by_loss(evidence)
-    classes = len(evidence.data.get("class_counts") or [])
-    if output == "softmax" and outputs == 1:
-        return "A softmax over one output is always 1: the network cannot say anything.", "a sigmoid output"
-    if outputs == 1 and (evidence.network.get("loss") or {}).get("name") == "softmax cross-entropy":
+def _of_one_output(evidence: TrainingEvidence) -> Reason | None:
+    """Return why a single output can say nothing, or not enough, whatever the network learns, and what to do."""
+    if evidence.network["outputs"] != 1:
+        return None
+    classes, is_number = len(evidence.data.get("class_counts") or []), evidence.network["kind"] == "numbers"
+    if evidence.network["output"] == "softmax":
+        remedy = "linear output" if is_number else "a sigmoid output"
+        return "A softmax over one output is always 1: the network cannot say anything.", remedy
+    if is_number:
+        return None
+    if (evidence.network.get("loss") or {}).get("name") == "softmax cross-entropy":
         return (
             "A softmax cross-entropy divides one output by itself: its share is always 1, and no gradient is left.",
             "sigmoid output with binary cross-entropy" if classes <= 2 else f"softmax over {classes} outputs",
         )
-    if outputs == 1 and classes > 2:
+    if classes > 2:
         return f"{classes} classes are predicted by one output.", f"softmax over {classes} outputs"
+    return None
+
+
+def _of_classes(evidence: TrainingEvidence) -> Reason | None:
+    """Return what is wrong with the output of a classifier, or of a loss function, and what to do."""
+    output, outputs, takes = evidence.network["output"], evidence.network["outputs"], taken_by_loss(evidence)
+    classes = len(evidence.data.get("class_counts") or [])
     if takes == "probabilities":
         return _for_probabilities(evidence, output, outputs)
     if takes == "logits":

@@ -48,7 +48,7 @@ class _Rise(NamedTuple):
     errors: float
 
 
-@check(OVERFITTING, needs=("metrics.validation_loss", "metrics.training_loss|steps.value"))
+@check(OVERFITTING, needs=("metrics.validation_loss", "metrics.training_loss|steps.value", "evaluated.training_loss"))
 def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a validation loss that rose from its lowest while the training loss went on falling.
 

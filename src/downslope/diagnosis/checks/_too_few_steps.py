@@ -26,7 +26,7 @@ _PACE, _PACE_OF_FEW = 0.5, 0.35
 _HALF = 0.5  # of the steps that were planned
 
 
-@check(TOO_FEW_STEPS)
+@check(TOO_FEW_STEPS, needs=("evaluated.training_loss",))
 def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a loss that was still falling when the steps ran out.
 
@@ -48,10 +48,6 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     reach = reach_of(evidence)
     hardly = evidence.last_step < _FEW and reach is not None and reach < 0.5
     short = evidence.underfits and (evidence.still_falling > _FALLS or hardly)
-    lost = not is_known("metrics.training_loss", evidence.trace) and evidence.training_score is not None
-    if (keeps_falling or short) and lost:
-        # Of rows that were evaluated the loss is missing, which says more of its course than those of batches.
-        return NotRun(TOO_FEW_STEPS.key, lacking(("metrics.training_loss",), evidence.trace) or "")
     if not keeps_falling and not short and evidence.underfits and evidence.last_step < _FEW and reach is None:
         return NotRun(TOO_FEW_STEPS.key, "the trace has no parts.update_norm beside parts.parameter_norm")
     if not keeps_falling and not short:

@@ -190,7 +190,7 @@ def stepped_not_finite(trace: Trace) -> Finding | None:
     return None
 
 
-@check(DIVERGED)
+@check(DIVERGED, needs=("evaluated.training_loss",))
 def training_diverged(evidence: TrainingEvidence) -> Finding | None:
     """Find a loss that ended above where it began, that turned and rises, or that falls without bound.
 

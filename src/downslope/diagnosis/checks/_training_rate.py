@@ -170,7 +170,7 @@ def reach_of(evidence: TrainingEvidence) -> float | None:
 @check(
     RATE_TOO_SMALL,
     quantities=(Quantity("way", "way over the weights' norm", "higher", reach_of, "layers"),),
-    needs=("parts.update_norm", "parts.parameter_norm"),
+    needs=("parts.update_norm", "parts.parameter_norm", "evaluated.training_loss"),
     reads=("parts.gradient_norm",),
 )
 def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | None:
