@@ -323,7 +323,7 @@ class TrainingEvidence:
         blocks = self.blocks
         risen = blocks.rose and blocks.rise > _GAIN * abs(blocks.medians[blocks.lowest])
         few = bool(self.log) and len(self.course) < _FEW_ROWS_OF_LOG
-        if late or few or not self.course.is_flat or risen:
+        if late or few or not self.course.is_flat or risen or self.log.get("parts_move"):
             return False
         held = Blocks(self.held.numbers)
         first, last = held.medians[0], held.medians[-1]

@@ -175,6 +175,7 @@ class LogFacts(TypedDict, total=False):
     pieces: Annotated[int, "runs in the file, of which the last was read"]
     begins_late: Annotated[bool, "whether the run had begun before its first row"]
     planned: Annotated[bool, "whether the log says how many steps were planned"]
+    parts_move: Annotated[bool, "whether parts of the loss rise or fall, whatever their sum does"]
     means_of: Annotated[int, "steps that a row is the mean of"]
 
 

@@ -16,6 +16,7 @@ from downslope.watching.logs._roles import Roles, roles_of
 
 _FIRST, _GOES_ON = 3, 0.7  # losses at the start of a run, and the share of those of the first one
 _BESIDE = 0.5  # of the losses: as many evaluations are of epochs
+_MOVES = 0.25  # of its size: what a tenth of a column is above or below another
 _PERCENT = 1.5  # an accuracy above it is in per cent
 _LATE = 2.0  # distances between rows; a run whose first row is further from 0 had begun before
 _UNITS = {"epoch": "a row is an epoch", "row": "rows are counted, since no column counts the steps"}
@@ -55,7 +56,7 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
     late = axis.unit != "row" and bool(steps[0] > _LATE * spacing + 1)
     # A run that starts far below the first one in the file goes on from it.
     late |= pieces > 1 and bool(np.median(losses.numbers[:_FIRST]) < _GOES_ON * np.median(first))
-    facts = _facts(log, roles, axis, pieces, late)
+    facts = _facts(log, roles, axis, piece, pieces, late)
     trace = trace_from(
         recorded, evaluations=evaluations, plan=_plan(log, name, recorded, axis), facts=TraceFacts(log=facts)
     )
@@ -179,15 +180,23 @@ def _plan(log: Log, name: str, recorded: Mapping[str, Any], axis: Axis) -> Trace
     return plan
 
 
-def _facts(log: Log, roles: Roles, axis: Axis, pieces: int, late: bool) -> LogFacts:
+def _facts(log: Log, roles: Roles, axis: Axis, piece: slice, pieces: int, late: bool) -> LogFacts:
     """Return what is known of a log and of its columns."""
     facts = LogFacts(kind=log.kind, unit=axis.unit, pieces=pieces, begins_late=late, planned="steps" in log.plan)
     facts["columns"] = {"loss": " + ".join(roles.loss)} | {
         metric: " + ".join(names) for metric, names in roles.evaluations.items()
     }
+    # Parts that move against each other may leave their sum where it was.
+    facts["parts_move"] = any(_moves(_within(log.columns[column], piece).numbers) for column in roles.parts.values())
     if log.means_of is not None:
         facts["means_of"] = log.means_of
     return facts
+
+
+def _moves(numbers: np.ndarray) -> bool:
+    """Tell whether a column goes up or down, on the whole or for a while."""
+    tenths = [float(np.median(tenth)) for tenth in np.array_split(numbers, 10) if len(tenth)]
+    return bool(np.ptp(tenths) > _MOVES * abs(float(np.mean(tenths)))) if tenths else False
 
 
 def _notes(roles: Roles, axis: Axis, pieces: int, late: bool, first: int) -> list[str]:
