@@ -260,3 +260,22 @@ def test_architectures_are_walked(make: Callable[[], Any], layers: int) -> None:
     trace = watch.close()
     assert len(trace.layer_names) == layers + 1
     assert not any("ended" in note for note in trace.facts.get("notes", ()))
+
+
+def test_a_criterion_is_tried_on_artificial_outputs() -> None:
+    from downslope.watching.torch._tried import tried
+
+    numbers, classes = torch.randn(64), torch.randint(4, (64,))
+    state = torch.get_rng_state()
+    right = tried(lambda out, y: functional.mse_loss(out.squeeze(1), y), numbers, 1, classes=False)
+    entropy = tried(nn.CrossEntropyLoss(), classes, 4, classes=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        broadcast = tried(nn.MSELoss(), numbers, 1, classes=False)
+    assert torch.equal(state, torch.get_rng_state())
+    assert broadcast["unpaired"] < 1e-5 < right["unpaired"]
+    assert entropy["unpaired"] > 0.05
+    for facts in (right, entropy):
+        assert facts["not_additive"] < 1e-4
+        assert facts["joint"] > 0.01
+        assert facts["descent"] < 0

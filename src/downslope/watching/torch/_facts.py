@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from downslope.watching.torch._ending import LossEnding
+from downslope.watching.torch._ending import ABSOLUTE, HUBER, SQUARED, LossEnding
 from downslope.watching.torch._library import Module
 from downslope.watching.torch._looks import Sight
 from downslope.watching.torch._model import Parts, dropouts
 
 _FEWEST_ROUNDS = 3  # a factor per round of a loop is fitted through as many
 _LEAST = 1e-38
+_TAKES = dict.fromkeys((SQUARED, ABSOLUTE, HUBER), "numbers")
 
 
 def network_facts(
@@ -80,19 +81,21 @@ def _kind(ending: LossEnding) -> dict[str, Any]:
         return {"kind": "two classes" if ending.outputs == 2 else "classes", "metric": "accuracy"}
     if ending.name == "binary cross-entropy" and ending.outputs == 1:
         return {"kind": "two classes", "metric": "accuracy"}
-    if ending.name in ("mean squared error", "mean absolute error", "huber") and ending.compares:
+    if ending.name in _TAKES and ending.compares:
         return {"kind": "numbers", "metric": "r2"}
     return {"kind": None}
 
 
 def _loss_facts(ending: LossEnding) -> dict[str, Any]:
     """Return how the loss behaves, as far as the graph says it for certain."""
+    takes = _TAKES.get(ending.name) or {True: "logits", False: "probabilities"}.get(ending.from_logits)
+    known = {} if takes is None else {"takes": takes}
     if ending.is_broadcast:
         # Each output is compared with the targets of all rows, so that the order of the targets is nothing to it.
-        return {"unpaired": 0.0}
+        return {**known, "unpaired": 0.0}
     if ending.takes:
         return {"takes": ending.takes, "unbounded": True}
-    return {}
+    return known
 
 
 def _statistics_move(model: Module) -> bool | None:

@@ -84,6 +84,7 @@ class TorchInstrument:
         self._optimizers = optimizers
         self._seen = SeenRows(most_rows)
         self._recorder = Recorder(self._model, self._parts, rows, self._seen, len(optimizers), self._scaler is not None)
+        self._recorder.criterion = criterion
         self._open: StepRecord | None = None
         self._stepped: set[int] = set()
         self._pending: list[StepRecord] = []
