@@ -286,7 +286,8 @@ def _half_known(trace: Trace) -> str:
     for check in TRAINING_CHECKS:
         needs = (*check.needs, *check.reads)
         lacks = lacking(needs, trace) if check.order < _LAST_OF_DATA else None
-        own = [name for need in needs for name in need.split("|") if name.removesuffix("?") not in _COMPARED]
+        names = (name for need in needs for name in need.split("|") if need.startswith("data."))
+        own = [name for name in names if name.removesuffix("?") not in _COMPARED]
         if lacks is not None and any(is_known(name, trace) for name in own):
             return f"{check.symptom.key} could not be ruled out, since {lacks}"
     return ""

@@ -37,7 +37,7 @@ class WatchingCallback:
             raise TraceError("the training has not begun", hint="pass the callback to the trainer, and train")
         return self.watch.trace
 
-    def begin(self, model: Any, optimizer: Any, **defaults: Any) -> Watch:
+    def _begin(self, model: Any, optimizer: Any, **defaults: Any) -> Watch:
         """Start the watch; choices of the user's win over what the framework says."""
         from downslope.watching import watch
 
@@ -84,3 +84,18 @@ def evaluation_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
         if score is not None:
             measured.setdefault(f"validation_{score}", float(value))
     return measured
+
+
+def rows_of(batch: Any) -> int:
+    """Return how many rows a batch has, by the first array in it; 0 where there is none.
+
+    >>> import numpy as np
+    >>> rows_of({"inputs": [np.zeros((8, 3))], "targets": np.zeros(8)})
+    8
+    """
+    if isinstance(batch, Mapping):
+        batch = tuple(batch.values())
+    if isinstance(batch, list | tuple):
+        return next((rows for rows in map(rows_of, batch) if rows), 0)
+    shape = tuple(getattr(batch, "shape", ()))
+    return int(shape[0]) if shape else 0

@@ -16,6 +16,7 @@ from downslope._errors import DownslopeError
 _CLASSES, _TWO, _NUMBERS = "classes", "two classes", "numbers"
 # What the order in which rows were seen, and rows that were seen twice, say nothing of.
 _NOT_SEEN = (
+    "every_combination",
     *("rows_compared", "repeated_rows", "rows_on_both_sides", "share_on_both_sides", "repeats_by_chance"),
     *("row_number", "row_number_score", "score_without", "validation_rows", "validation_reference_score"),
     *("shift_auc", "shift_error", "shift_column", "shift_column_auc"),

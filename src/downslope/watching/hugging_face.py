@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class WatchCallback(WatchingCallback):
         # Accelerate wraps the optimizer, whose own hooks the watch needs; the wrapper holds the scaler.
         model, wrapped = objects["model"], objects["optimizer"]
         scaler = getattr(wrapped, "scaler", None)
-        watch = self.begin(model, getattr(wrapped, "optimizer", wrapped), steps=state.max_steps, scaler=scaler)
+        watch = self._begin(model, getattr(wrapped, "optimizer", wrapped), steps=state.max_steps, scaler=scaler)
         if state.global_step:  # it goes on from a checkpoint
             kept = _state_file(args, state)
             bare = {"version": 1, "last_step": None, "next_step": state.global_step}
@@ -57,7 +58,10 @@ class WatchCallback(WatchingCallback):
 
     def _take(self, model: Any, arguments: Any, output: Any) -> None:
         """Tell the loss in an output: the first entry of a tuple, the entry `loss` of anything else."""
-        loss: Any = output[0] if isinstance(output, tuple) else getattr(output, "loss", None)
+        if isinstance(output, Mapping):  # as all outputs of Transformers are
+            loss: Any = output.get("loss")
+        else:
+            loss = output[0] if isinstance(output, tuple) else getattr(output, "loss", None)
         # An evaluation has no gradient, and a tuple without labels begins with the logits.
         if self.watch is not None and model.training and getattr(loss, "requires_grad", False) and loss.ndim == 0:
             self._losses += 1

@@ -64,15 +64,15 @@ class WatchCallback(WatchingCallback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Start, in the way of the backend."""
         self.on_train_end()
-        self._step, self._batches, self._looks = 0, self.params.get("steps"), None
+        self._step, self._batches, self._held_back, self._looks = 0, self.params.get("steps"), 0.0, None
         planned = {"steps": self._batches * self.params["epochs"]} if self._batches else {}
         model, backend = self.model, _keras().backend.backend()
         is_plain = not model.optimizer.gradient_accumulation_steps  # else most calls of it take no step
         if backend == "torch" and is_plain and not model.jit_compile:
             module, optimizer, self._detach = _attached(model, self._take)
-            self.begin(module, optimizer, **planned)
+            self._begin(module, optimizer, **planned)
             return
-        watch = self.begin(None, None, **planned)
+        watch = self._begin(None, None, **planned)
         watch._rows.plan |= _plan(model.optimizer)
         self._first, self._schedule = int(model.optimizer.iterations), _schedule(model.optimizer)
         if backend == "jax" and is_plain and self._sample is not None:
@@ -122,10 +122,16 @@ class WatchCallback(WatchingCallback):
         tracker = next((metric for metric in self.model.metrics if metric.name == "loss"), None)
         return float(getattr(tracker, "count", 0.0))
 
+    def on_test_end(self, logs: Any = None) -> None:
+        """Count the rows held back."""
+        self._held_back = self._examples()
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tell losses and scores on rows held back; those of the training are means over the epoch, and left out."""
         measured = evaluation_of(logs or {})
         if self.watch is not None and measured:
+            if self._held_back:
+                measured["validation_rows"] = self._held_back
             self.watch.evaluation(**measured, **({} if self._detach is not None else {"step": self._step}))
 
     def on_train_end(self, logs: Any = None) -> None:

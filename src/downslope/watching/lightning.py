@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from downslope.trace import Outcome
-from downslope.watching._callback import WatchingCallback, evaluation_of, instance
+from downslope.watching._callback import WatchingCallback, evaluation_of, instance, rows_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,12 +39,13 @@ class WatchCallback(WatchingCallback):
     def __init__(self, folder: Any = None, **choices: Any) -> None:
         WatchingCallback.__init__(self, folder, **choices)
         self._state: dict[str, Any] = {}
+        self._held_back = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start: the optimizers are there, a checkpoint is restored, and the sanity check of the validation is over."""
         steps = trainer.estimated_stepping_batches
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        watch = self.begin(
+        watch = self._begin(
             pl_module, trainer.optimizers, steps=int(steps) if math.isfinite(steps) else None, scaler=scaler
         )
         if self._state:
@@ -55,10 +56,18 @@ class WatchCallback(WatchingCallback):
         if self.watch is not None:
             self.watch.loss(loss)
 
+    def on_validation_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Count the rows held back."""
+        if dataloader_idx == 0:
+            self._held_back = (self._held_back if batch_idx else 0) + rows_of(batch)
+
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Tell what was logged on rows held back, after the module's own `on_validation_epoch_end`."""
         if self.watch is not None and trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self.watch.evaluation(**evaluation_of(trainer.callback_metrics))
+            rows = {"validation_rows": self._held_back} if self._held_back else {}
+            self.watch.evaluation(**evaluation_of(trainer.callback_metrics), **rows)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Close the watch."""

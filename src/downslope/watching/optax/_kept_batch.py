@@ -134,6 +134,11 @@ class KeptBatchInstrument:
         """Return nothing: the batch of a step is not seen."""
         return {}
 
+    @property
+    def rows_evaluated(self) -> int | None:
+        """How many rows an evaluation was of, which is not seen."""
+        return None
+
     def resume(self, step: int) -> None:
         """Count the next step as this one."""
         self.next_step, self._next_curvature = step, max(2 * step, _FIRST_CURVATURE) if step else 0
