@@ -14,6 +14,8 @@ from tables import summary, table
 
 import downslope
 
+_BY_DS = ("downslope", "downslope.draw", "downslope.lab")  # modules whose names are read from `ds`
+
 
 class IncompleteReferenceError(Exception):
     """The reference and the public names differ."""
@@ -39,9 +41,15 @@ class Group:
 
     def row(self, name: str) -> list[str]:
         """Return a name, linked, and the first sentence of its docstring."""
-        prefix = "ds" + self.module.removeprefix("downslope")
-        text = inspect.getdoc(getattr(importlib.import_module(self.module), name)) or ""
+        prefix = "ds" + self.module.removeprefix("downslope") if self.module in _BY_DS else self.module
+        text = inspect.getdoc(_value(self.module, name)) or ""
         return [f"[`{prefix}.{name}`][{self.module}.{name}]", summary(text)]
+
+
+def _value(module: str, name: str) -> object:
+    """Return what is under a name of a module, which may begin with the name of a module in it."""
+    folder, _, last = f"{module}.{name}".rpartition(".")
+    return getattr(importlib.import_module(folder), last)
 
 
 def _is_layer(value: object) -> bool:
@@ -106,13 +114,6 @@ GROUPS = (
             "Outcome",
             "Spectrum",
             "trace_from",
-            "watch",
-            "Watch",
-            "recorded",
-            "recorded_rows",
-            "RecordedRows",
-            "send",
-            "read_log",
             "TracePlan",
             "TraceFacts",
             "save",
@@ -221,6 +222,19 @@ GROUPS = (
         ),
     ),
     Group(
+        "watch",
+        "Watch trainings of your own",
+        "Trainings that other loops run: rows and looks while they run, and the logs of those that are over.",
+        ("watch", "Watch", "recorded", "recorded_rows", "RecordedRows", "read_log", "send"),
+    ),
+    Group(
+        "callbacks",
+        "Callbacks",
+        "One for each framework, imported by the name of its module; [how they are used](../watch.md).",
+        ("lightning.WatchCallback", "hugging_face.WatchCallback", "keras.WatchCallback"),
+        "downslope.watching",
+    ),
+    Group(
         "reports",
         "Report a run",
         "A run in words and tables, as one HTML file, or as the command to type.",
@@ -281,8 +295,7 @@ def check() -> None:
 
 def _block(group: Group, name: str) -> str:
     """Return the directive for a name; what a class has from a base without an entry of its own is listed with it."""
-    module = importlib.import_module(group.module)
-    value = getattr(module, name)
+    value = _value(group.module, name)
     bases = value.__mro__[1:] if isinstance(value, type) else ()
     hidden = [
         base for base in bases if base.__module__.startswith("downslope.") and not hasattr(downslope, base.__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import optax
 
 import downslope as ds
 
@@ -33,3 +34,11 @@ def programs() -> None:
     command: str | None = ds.as_command(plan)
     help_text: str = ds.choices(ds.train)["steps"].help
     page: str = ds.report(trace)
+    with ds.watch(folder="runs/one", every=20, also="tensorboard:logs") as watch:
+        watch.row(0, loss=1.0, learning_rate=0.1)
+        watch.evaluation(validation_loss=1.0)
+    watched: ds.Trace = watch.trace
+    log: ds.Trace = ds.read_log("metrics.csv", names={"perte": "loss"})
+    seen: str = ds.send(log, "wandb:offline", name="one")
+    recording = ds.recorded(optax.adam(1e-3), every=10, capacity=200)
+    started = recording.init({"w": np.zeros(3)})

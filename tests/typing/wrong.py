@@ -28,3 +28,8 @@ def slips() -> None:
     ds.train("iris", missing="maen")  # wrong
     ds.prescribe(3)  # wrong
     ds.find_learning_rate("x²", {"x": 1}, budgt=3)  # wrong
+    ds.watch(folder="runs/one", evry=20)  # wrong
+    ds.watch().row(loss=1.0)  # wrong
+    ds.read_log(3)  # wrong
+    ds.send(3, "tensorboard:logs")  # wrong
+    ds.recorded(every=10)  # wrong
