@@ -189,7 +189,7 @@ def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[li
     return layers, nested
 
 
-class Layout(NamedTuple):
+class GraphLayout(NamedTuple):
     """The layers of a graph, with the numbers of their nodes in place of these.
 
     Args:
@@ -204,8 +204,8 @@ class Layout(NamedTuple):
 
 
 def read_layers_again(
-    graph: Graph, shapes: Mapping[str, tuple[int, ...]], last: Layout | None
-) -> tuple[list[GraphLayer], list[dict[str, Any]], Layout]:
+    graph: Graph, shapes: Mapping[str, tuple[int, ...]], last: GraphLayout | None
+) -> tuple[list[GraphLayer], list[dict[str, Any]], GraphLayout]:
     """Return the layers as `read_layers` does, without a search where the graph is wired like the last one."""
     numbers = {node: number for number, node in enumerate(graph.nodes)} | dict(graph.parameters)
     wiring = tuple((type(node), *map(numbers.get, graph.operands[node])) for node in graph.nodes)
@@ -220,7 +220,7 @@ def read_layers_again(
         (dataclasses.replace(layer, node=None, active=None), numbers[layer.node], numbers.get(layer.active))
         for layer in layers
     )
-    return layers, nested, Layout(wiring, kept, nested)
+    return layers, nested, GraphLayout(wiring, kept, nested)
 
 
 def loops_of(graph: Graph, shapes: Mapping[str, tuple[int, ...]], leaf: str) -> list[Node]:

@@ -16,7 +16,7 @@ from downslope.watching.torch._ending import LossEnding, read_ending
 from downslope.watching.torch._graph import (
     Graph,
     GraphLayer,
-    Layout,
+    GraphLayout,
     is_product,
     loops_of,
     name_of,
@@ -74,7 +74,7 @@ class Sight:
     examples: int | None = None
     products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     nodes: tuple[Node, ...] = ()
-    layout: Layout | None = None
+    layout: GraphLayout | None = None
     listen: Callable[[], None] = lambda: None
 
     def noise_scale(self) -> float | None:
@@ -110,7 +110,7 @@ def look(
     rows: bool,
     noise: bool,
     inputs: Sequence[Tensor] = (),
-    layout: Layout | None = None,
+    layout: GraphLayout | None = None,
 ) -> Sight | None:
     """Look at a step, between forward and backward; None where there is no graph, or a compiled one.
 

@@ -23,7 +23,7 @@ from downslope.watching._rows import WatchedRows
 from downslope.watching._seen import SeenRows
 from downslope.watching.torch._compiled import Stance
 from downslope.watching.torch._curvature import curvature, why_not
-from downslope.watching.torch._graph import Layout
+from downslope.watching.torch._graph import GraphLayout
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 from downslope.watching.torch._looks import Sight, look
 from downslope.watching.torch._model import MOST_WEIGHTS, InputTap, Parts, plan_of, scale_of, unwrapped
@@ -93,7 +93,7 @@ class TorchInstrument:
         self._no_curvature = ""
         self._notes: list[str] = []
         self._has_looks, self._is_closed, self._has_failed = every > 0, False, False
-        self._layout: Layout | None = None
+        self._layout: GraphLayout | None = None
         self._stance = Stance(model)
         self._tap = InputTap()
         if not self._stance.is_compiled:
