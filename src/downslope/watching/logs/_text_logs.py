@@ -38,7 +38,7 @@ def read_text(name: str, text: str) -> Log:
         count |= {key: number for key, number in numbers.items() if is_step(key) or is_epoch(key)}
         if len(numbers) > len(numbers.keys() & count.keys()):
             rows.append({**count, **numbers})
-    if not rows:
+    if not rows or (not count and len(rows) == 1):  # one number in prose is no log
         raise refusal(
             name,
             "is no log that can be read: no line has a loss",
