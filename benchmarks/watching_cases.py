@@ -72,7 +72,8 @@ def judged(name: str, run: Any, right: tuple[str, ...], **choices: Any) -> Verdi
     diagnosis = ds.diagnose(watched.trace)
     problems = tuple(finding.symptom for finding in diagnosis if finding.severity is Severity.PROBLEM)
     states = alone.model.state_dict(), watched.model.state_dict()
-    is_same = all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    # NaN equals itself here: a training that diverged has it in both.
+    is_same = all(torch.allclose(states[0][key], states[1][key], 0, 0, equal_nan=True) for key in states[0])
     first = float(watched.trace.recorded["value"][0])
     is_value = abs(first - watched.first_loss) <= 1e-4 * max(abs(watched.first_loss), 1e-30)
     good = next((finding.symptom for finding in diagnosis if finding.severity is Severity.GOOD), "")
