@@ -95,7 +95,7 @@ def _overflowing(evidence: TrainingEvidence) -> str | None:
     """Return the first layer whose outputs were not finite at some look while those before it were."""
     means = evidence.of_layers("activation_mean")
     # What no look measured is not known, unless the run ended with it.
-    measured = np.isfinite(means).any(axis=0) | evidence.failed
+    measured = np.logical_or(np.isfinite(means).any(axis=0), evidence.failed)
     known = [index for index, name in enumerate(evidence.activations) if name and measured[index]]
     for look in means:
         bad = [index for index in known if not np.isfinite(look[index])]
