@@ -388,6 +388,8 @@ def _printed(case: Case) -> str:
         environment = {
             name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "JAX_ENABLE_X64")
         }
+        # The command of this environment, also where nobody has activated it.
+        environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
         environment |= {"SAMPLE": str(_line(Path(folder).parent, samples)), **case.environment}
         if case.what.startswith("`import"):
             code = "import time, downslope; print(time.process_time() < 0.5)"
