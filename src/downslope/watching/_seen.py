@@ -6,7 +6,7 @@ shows the same rows in every epoch, so that each is kept once: of repeats nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,7 @@ def _of_inputs(inputs: np.ndarray) -> dict[str, Any]:
     }
 
 
-def comparable(facts: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+def comparable(facts: Mapping[str, Any], measured: Collection[str]) -> dict[str, Any]:
     """Return facts on data without scores that are of another metric than those that the loop measures."""
     metric = facts.get("metric")
     scores = ("reference_score", "reference_by", "shuffled_score", "shuffled_deviation", "chance_score", "metric")

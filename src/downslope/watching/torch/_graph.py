@@ -207,7 +207,7 @@ def read_layers_again(
     graph: Graph, shapes: Mapping[str, tuple[int, ...]], last: GraphLayout | None
 ) -> tuple[list[GraphLayer], list[dict[str, Any]], GraphLayout]:
     """Return the layers as `read_layers` does, without a search where the graph is wired like the last one."""
-    numbers = {node: number for number, node in enumerate(graph.nodes)} | dict(graph.parameters)
+    numbers: dict[Any, Any] = {node: number for number, node in enumerate(graph.nodes)} | dict(graph.parameters)
     wiring = tuple((type(node), *map(numbers.get, graph.operands[node])) for node in graph.nodes)
     if last is not None and last.wiring == wiring:
         layers = [
@@ -404,8 +404,8 @@ def _orders(graph: Graph, products: list[GraphLayer], layers: list[GraphLayer]) 
     """Return where each layer lies among the others."""
     from downslope.programs import DATA, orders_of
 
-    products = {layer.node for layer in products} | {node for node in graph.nodes if name_of(node) in RECURRENT}
-    nodes = [node for node in graph.nodes if node in products]
+    multiplied = {layer.node for layer in products} | {node for node in graph.nodes if name_of(node) in RECURRENT}
+    nodes = [node for node in graph.nodes if node in multiplied]
     numbers = {node: number for number, node in enumerate(nodes)}
     reached: dict[Node, _Reached] = {}
     read: list[_Reached] = []

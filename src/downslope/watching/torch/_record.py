@@ -150,7 +150,7 @@ class Recorder:
         with np.errstate(all="ignore"):
             gradient = np.sqrt(np.nansum(np.square(owned), axis=1))
         # Parts of an optimizer that made no step are NaN as well, and no fault.
-        stepped = np.isfinite(numbers.norms).any(axis=1)
+        stepped: np.ndarray = np.isfinite(numbers.norms).any(axis=1)
         for row in np.flatnonzero(~numbers.skipped & ~(np.isfinite(owned).all(axis=1) & np.isfinite(gradient))):
             bad = [index for index in self._parts.owned if not self._is_fine(numbers.norms[row, index], stepped[row])]
             if bad:
@@ -233,7 +233,9 @@ class Recorder:
             table = None if sight.statistics is None else sight.statistics.double().cpu().numpy()
             for index, layer in enumerate(sight.layers):
                 arrived = sight.gradients[index] if index < len(sight.gradients) else None
-                row = dict(zip(COLUMNS, table[index].tolist(), strict=True)) if table is not None else {}
+                row: dict[str, float] = (
+                    dict(zip(COLUMNS, table[index].tolist(), strict=True)) if table is not None else {}
+                )
                 row[_GRADIENT] = math.nan if arrived is None else float(arrived) * many / scale
                 by_name[layer.name] = row
         return by_name
