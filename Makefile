@@ -11,8 +11,9 @@ LOWEST := .venv-lowest
 LOWEST_PYTHON ?= 3.11
 FRAMEWORKS := .venv-frameworks
 FRAMEWORKS_PYTHON := $(FRAMEWORKS)/$(SCRIPTS)/python
-# Tests of a file share what they compile, so that a file stays with one worker.
-WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Tests of a file share what they compile, so that a file stays with one worker. Three for two cores: some tests wait for
+# browsers, servers and processes that were killed.
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
 
 # Imports are slow where bytecode is not kept: it is compiled at installation, and written where it may be.
 unexport PYTHONDONTWRITEBYTECODE

@@ -218,7 +218,9 @@ def _written_out(root: Node, graph: Graph) -> LossEnding:
     numbers = _numbers_of(source, graph)
     rows = None if residual is None or residual.dim() != 2 else residual.shape[0]
     # As many outputs as there are rows, and as many residuals as their square: each is compared with every target.
-    is_broadcast = rows is not None and rows > 1 and residual.shape[1] == rows and numbers == rows
+    is_broadcast = (
+        residual is not None and rows is not None and rows > 1 and residual.shape[1] == rows and numbers == rows
+    )
     is_known = residual is not None and residual.numel() == numbers
     return LossEnding(
         name=SQUARED if is_square else ABSOLUTE,

@@ -15,7 +15,7 @@ from downslope.watching.torch._model import Parts, dropouts
 
 _FEWEST_ROUNDS = 3  # a factor per round of a loop is fitted through as many
 _LEAST = 1e-38
-_TAKES = dict.fromkeys((SQUARED, ABSOLUTE, HUBER), "numbers")
+_TAKES: dict[str, str] = dict.fromkeys((SQUARED, ABSOLUTE, HUBER), "numbers")
 
 
 def network_facts(
@@ -86,9 +86,12 @@ def _kind(ending: LossEnding) -> dict[str, Any]:
     return {"kind": None}
 
 
+_BY_LOGITS: dict[bool | None, str | None] = {True: "logits", False: "probabilities", None: None}
+
+
 def _loss_facts(ending: LossEnding) -> dict[str, Any]:
     """Return how the loss behaves, as far as the graph says it for certain."""
-    takes = _TAKES.get(ending.name) or {True: "logits", False: "probabilities"}.get(ending.from_logits)
+    takes = _TAKES.get(ending.name) or _BY_LOGITS[ending.from_logits]
     known = {} if takes is None else {"takes": takes}
     if ending.is_broadcast:
         # Each output is compared with the targets of all rows, so that the order of the targets is nothing to it.

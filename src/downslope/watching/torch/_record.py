@@ -150,7 +150,7 @@ class Recorder:
         with np.errstate(all="ignore"):
             gradient = np.sqrt(np.nansum(np.square(owned), axis=1))
         # Parts of an optimizer that made no step are NaN as well, and no fault.
-        stepped: np.ndarray = np.isfinite(numbers.norms).any(axis=1)
+        stepped = np.asarray(np.isfinite(numbers.norms).any(axis=1))
         for row in np.flatnonzero(~numbers.skipped & ~(np.isfinite(owned).all(axis=1) & np.isfinite(gradient))):
             bad = [index for index in self._parts.owned if not self._is_fine(numbers.norms[row, index], stepped[row])]
             if bad:
