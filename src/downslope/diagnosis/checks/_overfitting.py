@@ -25,6 +25,9 @@ OVERFITTING = Symptom(
 _WORTH = 0.02
 _RISEN = 0.2  # of the lowest loss: a rise that is worth mending though the score still gains
 _GAP = 0.1  # between the scores on rows trained on and held back
+# Where the scores lie this far apart, the rows are learnt by heart whatever the losses do, and a rise of so many errors
+# is believed, which chance alone makes more often.
+_WIDE_GAP, _BELIEVED = 0.3, 3.0
 _FEW = 4  # evaluations; of fewer nothing can be said
 _FELL = 2.0  # standard errors that the loss on the rows trained on fell by over the same span
 _LOWER_IS_BETTER = ("wer", "cer", "mae", "mse", "rmse", "error", "err", "ppl", "perplexity")
@@ -53,20 +56,21 @@ def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a validation loss that rose from its lowest while the training loss went on falling.
 
     Quantity: the last tenth of the validation losses over the lowest, in errors of such a tenth, beside what the
-    training loss did over the same span; the difference of the two scores where they are known. Theory: the gap between
-    empirical and expected risk (Vapnik). Threshold: the rise that one of a hundred losses without a trend shows, or a
-    rise at each of the evaluations that has a chance of less than 1 in 100; a fiftieth of the whole fall; a note where
-    the score gains all the same, or scores lie within a tenth.
+    training loss did over the same span; the difference of the two scores where they are known. Theory: the gap
+    between empirical and expected risk (Vapnik). Threshold: the rise that one of a hundred losses without a trend
+    shows, or a rise at each of the evaluations that has a chance of less than 1 in 100, or three errors where the
+    scores lie three tenths apart; a fiftieth of the whole fall; a note where the score gains all the same, or
+    scores lie within a tenth.
     """
     if len(evidence.held) < _FEW:
         return NotRun(OVERFITTING.key, f"the validation loss was measured less than {_FEW} times")
-    main = _rise(evidence, "validation_loss")
+    score, training = evidence.last(f"validation_{evidence.metric}"), evidence.training_score
+    gap = None if evidence.metric == "loss" or score is None or training is None else training - score
+    main = _rise(evidence, "validation_loss", is_likely=_gap_at_end(evidence) >= _WIDE_GAP)
     others = [rise for name in _further(evidence) if (rise := _rise(evidence, name)) is not None]
     if main is None and not others:
         return None
     rise = main or others[0]
-    score, training = evidence.last(f"validation_{evidence.metric}"), evidence.training_score
-    gap = None if evidence.metric == "loss" or score is None or training is None else training - score
     where = "rows held back" if main else f"{in_words(rise.name.removeprefix('validation_').removesuffix('_loss'))}"
     gains = _gaining_score(evidence, rise)
     also = f" The {in_words(gains)} still gains: it is the loss that is overfitted." if gains else ""
@@ -94,6 +98,15 @@ def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
+def _gap_at_end(evidence: TrainingEvidence) -> float:
+    """Return what the score on rows trained on lies above that on rows held back at the last step; −∞ if not known."""
+    if evidence.metric == "loss":
+        return -math.inf
+    ends = [evidence.trace.metrics.get(f"{of}_{evidence.metric}", np.array([])) for of in ("training", "validation")]
+    known = [column[np.isfinite(column)] for column in ends]
+    return float(known[0][-1] - known[1][-1]) if all(map(len, known)) else -math.inf
+
+
 def _further(evidence: TrainingEvidence) -> list[str]:
     """Return the names of the losses on further sets of rows held back, and of parts of the loss."""
     names = [name for name in evidence.trace.metrics if name.startswith("validation_") and name.endswith("_loss")]
@@ -107,15 +120,22 @@ def _is_problem(evidence: TrainingEvidence, rise: _Rise, gap: float | None, gain
     return not gains or rise.last - rise.lowest > _RISEN * abs(rise.lowest)
 
 
-def _rise(evidence: TrainingEvidence, name: str) -> _Rise | None:
-    """Return how an evaluation rose while the training loss fell; None where it did not."""
+def _rise(evidence: TrainingEvidence, name: str, *, is_likely: bool = False) -> _Rise | None:
+    """Return how an evaluation rose while the training loss fell; None where it did not.
+
+    Args:
+        evidence: the evidence.
+        name: of the evaluation.
+        is_likely: whether something else says that the rows are learnt by heart.
+    """
     column = np.asarray(evidence.trace.metrics[name], dtype=float)
     known = np.isfinite(column)
     numbers, steps = column[known], np.asarray(evidence.trace.metrics["step"])[known]
     if len(numbers) < _FEW:
         return None
     blocks = Blocks(numbers)
-    if not (blocks.rose or blocks.rises_each_time) or blocks.rise <= _WORTH * blocks.fall:
+    has_risen = blocks.rose or blocks.rises_each_time or (is_likely and blocks.rise > _BELIEVED * blocks.error)
+    if not has_risen or blocks.rise <= _WORTH * blocks.fall:
         return None
     since = float(np.mean(np.array_split(steps, len(blocks.rows))[blocks.lowest]))
     if not evidence.course.fell_since(since, _FELL):
