@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import torch
+import torch  # pyright: ignore[reportMissingImports]  # `make test-frameworks` installs it
 
 import downslope as ds
 from downslope import Severity

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+import torch  # pyright: ignore[reportMissingImports]  # `make test-frameworks` installs it
+from torch import nn  # pyright: ignore[reportMissingImports]
 
 import downslope as ds
 
@@ -112,7 +112,7 @@ def watched(folder: Path | None, **choices: Any) -> Any:
 
 def histograms(folder: Path, every: int) -> Any:
     """TensorBoard's histograms of weights and gradients."""
-    from tensorboardX import SummaryWriter
+    from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
 
     writer = SummaryWriter(str(folder))
 
@@ -134,7 +134,7 @@ def histograms(folder: Path, every: int) -> Any:
 @contextlib.contextmanager
 def weights_and_biases(folder: Path, every: int) -> Iterator[Any]:
     """The hooks of `wandb.watch`, offline."""
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     run = wandb.init(mode="offline", dir=str(folder), settings=wandb.Settings(silent=True))
 

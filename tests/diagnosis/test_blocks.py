@@ -63,3 +63,10 @@ def test_columns_without_noise_and_of_a_few_rows_raise_no_error() -> None:
         blocks = Blocks(np.asarray(numbers, dtype=float))
         assert not blocks.rose
         assert not blocks.rises_each_time
+
+
+def test_a_smooth_loss_that_turns_has_risen_although_its_bend_is_no_noise():
+    n = np.arange(40)
+    for bend in (8, 20):
+        assert Blocks(2.3 * 0.85 ** np.minimum(n, bend) + 0.05 * np.maximum(n - bend, 0)).rose
+    assert not Blocks(2.3 * 0.85**n).rose

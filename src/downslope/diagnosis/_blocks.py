@@ -28,6 +28,7 @@ _SMOOTHED, _DEGREE, _OF_DEVIATION = 16, 4, 1.4826  # rows that show how they han
 _CLIPPED, _CORRELATED = 4.0, 0.8  # deviations beyond which a row says no more; the most that is believed of so few
 _ON_THE_WAY = 0.2  # of the fall: rows further above the lowest show the way down, and not the noise
 _DRAWS, _LEAST = 1000, 3.0
+_LONGEST_TAIL = 10.0  # deviations of a row that count as noise
 _MOST = 64  # rows of a block that is drawn; medians of more are normal
 
 
@@ -135,7 +136,10 @@ class Blocks:
         """The errors by which the last block lies above the lowest in one of twenty columns without a trend."""
         if len(self.numbers) < _FEW:
             return _limit_of_few(len(self.rows), max(len(self._settled) - 2, 0) + _PRIOR)
-        residuals = np.diff(self._settled, 2) / np.sqrt(6) / self.noise if self.noise else np.zeros(1)
+        # In the noise that the error is of. A smooth column has none but rounding, and its bends are no noise at all.
+        noise = max(self.noise, self._slow_noise)
+        residuals = np.diff(self._settled, 2) / np.sqrt(6) / noise if noise else np.zeros(1)
+        residuals = np.clip(residuals, -_LONGEST_TAIL, _LONGEST_TAIL)
         size = len(self.numbers) // len(self.rows)
         drawn = min(size, _MOST)
         random = np.random.default_rng(0)
