@@ -193,3 +193,12 @@ def mapping(name: str, value: Any, example: str) -> Mapping[str, Any] | None:
             f"{name} must be a mapping of names, not {described(value)}", hint=f"for example {name}={example}"
         )
     return value
+
+
+def in_a_line(error: BaseException) -> str:
+    r"""Return the kind of an error and the first line of its message.
+
+    >>> in_a_line(ValueError("too long\nby far"))
+    'ValueError: too long'
+    """
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._errors import DownslopeError, ObjectiveError, PointError, SettingError, UnitError
+from downslope._errors import DownslopeError, ObjectiveError, PointError, SettingError, UnitError, in_a_line
 from downslope._types import Columns, Point
 from downslope.backpropagation._graph import Draft, Edge, Node, formula_graph, with_gradients
 from downslope.backpropagation._notation import free_result
@@ -241,7 +241,7 @@ def _graph(target: Objective, point: Point) -> list[Draft]:
 def _not_differentiable(target: Objective, error: Exception) -> ObjectiveError:
     """Return the error for a function that JAX can evaluate but not differentiate in reverse mode."""
     return ObjectiveError(
-        f"JAX cannot differentiate {target.name} backwards: {type(error).__name__}: {str(error).splitlines()[0]}",
+        f"JAX cannot differentiate {target.name} backwards: {in_a_line(error)}",
         hint="a loop needs a fixed number of iterations: jax.lax.scan, or fori_loop with plain numbers",
     )
 

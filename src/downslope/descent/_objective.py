@@ -15,7 +15,16 @@ import numpy as np
 from downslope import _tree
 from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, kept, precision, structure_of, structure_of_function
-from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, described, mapping, nearest
+from downslope._errors import (
+    DataError,
+    FormulaError,
+    ObjectiveError,
+    PointError,
+    described,
+    in_a_line,
+    mapping,
+    nearest,
+)
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._text import own_names
 from downslope._types import Columns, Plain, Point
@@ -427,7 +436,7 @@ def _check_function(goal: Objective, point: Point) -> None:
             result = jax().eval_shape(goal.function, point, goal.data)
         except Exception as error:  # the user's function may raise anything
             raise ObjectiveError(
-                f"{goal.name} fails when JAX traces it: {type(error).__name__}: {str(error).splitlines()[0]}",
+                f"{goal.name} fails when JAX traces it: {in_a_line(error)}",
                 hint="write it with jax.numpy, without if on values, and check the point's names and shapes",
             ) from error
     shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)

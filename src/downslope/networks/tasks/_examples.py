@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import Structure, jax, precision
-from downslope._errors import DataError, ObjectiveError, SettingError
+from downslope._errors import DataError, ObjectiveError, SettingError, in_a_line
 from downslope._types import Plain, Point, Tree
 from downslope.networks._losses import Loss
 from downslope.networks._objective import network_objective
@@ -225,8 +225,7 @@ def _outputs_of(model: Model, inputs: np.ndarray) -> int:
     except Exception as error:
         called = model.description.get("class", "the network")
         raise ObjectiveError(
-            f"{called} fails on examples of shape {inputs.shape[1:]}: {type(error).__name__}: "
-            f"{(str(error).splitlines() or [''])[0]}",
+            f"{called} fails on examples of shape {inputs.shape[1:]}: {in_a_line(error)}",
             hint="an Equinox module maps one example, a Flax NNX module a batch of them",
         ) from error
     if shape[:1] != (2,):

@@ -13,7 +13,7 @@ import numpy as np
 from downslope import _tree
 from downslope._copies import check_functions
 from downslope._engine import Structure, jax, kept, precision, structure_of_function
-from downslope._errors import DataError, ObjectiveError, PointError, described
+from downslope._errors import DataError, ObjectiveError, PointError, described, in_a_line
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Plain, Point, Tree
 from downslope.descent import Batched, Objective
@@ -274,7 +274,7 @@ class _LossFunction:
                 value, _ = jax().eval_shape(self.loss, self._point, (), batch, jax().random.key(0))
         except Exception as error:
             raise ObjectiveError(
-                f"{self.name} fails on a batch: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                f"{self.name} fails on a batch: {in_a_line(error)}",
                 hint="it is called as loss(params, batch), and written with jax.numpy",
             ) from error
         if getattr(value, "shape", None) != ():

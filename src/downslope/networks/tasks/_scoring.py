@@ -10,7 +10,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._errors import DataError, ObjectiveError, SettingError, described
+from downslope._errors import DataError, ObjectiveError, SettingError, described, in_a_line
 from downslope._types import Plain, Point, Tree
 from downslope.networks._losses import measured
 from downslope.networks.data import CLASSES, NUMBERS, TWO_CLASSES, Target
@@ -102,7 +102,7 @@ class Score:
                 closed, returned = jax().make_jaxpr(scoring.outputs, return_shape=True)(params, batch)
         except Exception as error:
             raise ObjectiveError(
-                f"outputs fails on a batch: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                f"outputs fails on a batch: {in_a_line(error)}",
                 hint="it is called as outputs(params, batch)",
             ) from error
         rows = len(_tree.leaves(batch)[0])

@@ -17,8 +17,8 @@ from downslope._errors import DataError
 from downslope.trace import TracePlan
 
 _TORN = 3  # gaps of NaN between finite numbers, from which NaN is how a file writes that nothing was measured
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)", re.IGNORECASE)
-_WRAPPED = re.compile(rf"\s*(?:\w+\.)*\w+\(\s*\[?\s*({_NUMBER.pattern})\s*[\].,)]", re.IGNORECASE)
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)", re.IGNORECASE)
+_WRAPPED = re.compile(rf"\s*(?:\w+\.)*\w+\(\s*\[?\s*({NUMBER.pattern})\s*[\].,)]", re.IGNORECASE)
 _ABSENT = frozenset({"", "na", "n/a", "none", "null", "-", "--", "<na>"})
 
 
@@ -100,7 +100,7 @@ def as_number(cell: object) -> float | None:
         text = wrapped.group(1)
     share = text.endswith("%")
     text = text.rstrip("% ").strip("[]")
-    if not _NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text):
         return None
     return float(text) / 100 if share else float(text)
 

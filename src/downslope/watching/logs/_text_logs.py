@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import re
 
-from downslope.watching.logs._log import Log, as_number, columns_of, refusal
+from downslope.watching.logs._log import NUMBER, Log, as_number, columns_of, refusal
 from downslope.watching.logs._names import is_epoch, is_step, parse
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)\b"
+_NUMBER = rf"{NUMBER.pattern}\b"
 _WORD = r"[A-Za-z][\w/.\-]*"
 _PAIR = re.compile(
     rf"['\"]?(?P<name>{_WORD}(?:[ ]{_WORD}){{0,2}})['\"]?\s*(?P<mark>[:=]|\s)\s*"

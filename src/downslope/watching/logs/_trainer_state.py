@@ -14,8 +14,12 @@ from downslope.trace import TracePlan
 from downslope.watching.logs._log import Log, as_number, columns_of
 
 # Written once, at the end: means and costs of the whole run.
-_OF_THE_RUN = frozenset({"train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second"})
-_OF_THE_RUN_ALSO = frozenset({"total_flos", "train_samples", "train_tokens_per_second"})
+_OF_THE_RUN = frozenset(
+    {
+        *("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second"),
+        *("total_flos", "train_samples", "train_tokens_per_second"),
+    }
+)
 
 
 def is_trainer_state(content: Any) -> bool:
@@ -55,7 +59,7 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers of a row but those of the whole run."""
     numbers = {}
     for name, cell in row.items():
-        if name in _OF_THE_RUN or name in _OF_THE_RUN_ALSO:
+        if name in _OF_THE_RUN:
             continue
         number = as_number(cell)
         if number is not None:

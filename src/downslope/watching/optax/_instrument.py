@@ -17,10 +17,11 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax
-from downslope._errors import SettingError
+from downslope._errors import SettingError, in_a_line
 from downslope._types import Columns, Tree
+from downslope.watching._looks import MOST_WEIGHTS
 from downslope.watching._rows import WatchedRows
-from downslope.watching.optax._loss_looks import LossLook, LossLooks, compared, facts_of_batch
+from downslope.watching.optax._loss_looks import CurvatureLooks, LossLook, LossLooks, compared, facts_of_batch
 from downslope.watching.optax._methods import descent_rates, method_of
 from downslope.watching.optax._recorded import (
     PART_NORMS,
@@ -32,11 +33,6 @@ from downslope.watching.optax._recorded import (
 
 if TYPE_CHECKING:
     from jax import Array
-
-    from downslope.trace import Spectrum
-
-_MOST_NUMBERS = 10_000_000  # of the weights that are kept as they were at start and end
-_FIRST_CURVATURE = 100  # steps, after the look at the start
 
 
 @dataclass
@@ -79,12 +75,11 @@ class LoopInstrument:
                 f"a look into the layers needs the {lacking}",
                 hint="ds.watch(params, tx, folder, criterion=loss, batch=batch)",
             )
-        self._rows, self._every, self._curvature_every = rows, every, curvature_every
+        self._rows, self._every = rows, every
         if jax().process_index():  # of several processes the first writes
             rows.keep_in_memory()
-        self._next_curvature = self._measured_at = 0
-        self._last_spectrum: Spectrum | None = None
         self._looks = None if loss is None else LossLooks(loss, model, batch)
+        self._curvature = None if self._looks is None else CurvatureLooks(self._looks, rows, curvature_every)
         self._data = facts_of_batch(batch, most_rows) if self._looks is not None else {}
         self._model = model
         self._start = self._weights(model)
@@ -105,11 +100,7 @@ class LoopInstrument:
         """Write down what is known before the first step, and look at it."""
         if self._looks is None:
             return
-        facts = self._looks.facts
-        network = {**facts["network"], "kind": self._data.get("target_kind")}
-        self._rows.facts |= {"network": network, "loss": dict(facts["loss"]), "data": dict(self._data)}
-        self._rows.name_parts(self._looks.parts, self._start)
-        self._rows.name_layers(self._looks.layers)
+        self._looks.describe(self._rows, self._data, self._start)
         if self._every:
             self._look(model, 0)
         self._look_at_curvature(model, 0)
@@ -145,7 +136,7 @@ class LoopInstrument:
             self._looked = now // self._every
             # A copy, since the state may be donated to the next step.
             self._look(model, jax().numpy.array(held.recorded_count, copy=True))
-        if model is not None and now >= self._next_curvature:
+        if model is not None and self._curvature is not None and self._curvature.is_due(now):
             self._look_at_curvature(model, now)
 
     def _look(self, model: Any, step: Any) -> None:
@@ -158,27 +149,14 @@ class LoopInstrument:
             self._fail(error)
 
     def _look_at_curvature(self, model: Any, step: int) -> None:
-        """Measure the curvature, and say when it is due again; unlike a look into the layers it is waited for."""
-        if self._failed or self._looks is None or self._curvature_every == 0:
-            return
-        self._next_curvature = (
-            step + self._curvature_every if self._curvature_every else max(2 * step, _FIRST_CURVATURE)
-        )
-        try:
-            spectrum, measured = self._looks.curvature(model, step, self._last_spectrum)
-        except Exception:  # not every loss has a second derivative; the checks say what they lack
-            self._curvature_every = 0
-            return
-        if spectrum.has_directions:
-            self._last_spectrum = spectrum
-        self._measured_at = step
-        self._rows.add_spectrum(spectrum.without_directions())
-        self._rows.measure(step, measured)
+        """Look at the curvature, unless the looks have ended."""
+        if self._curvature is not None and not self._failed:
+            self._curvature.look(model, step)
 
     def _fail(self, error: Exception) -> None:
         """Look no more, and say why."""
         self._failed = True
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        reason = in_a_line(error)
         self._say("look", f"no more looks into the layers, since one failed: {reason}")
         network = dict(self._rows.facts.get("network") or {})
         self._rows.facts["network"] = {**network, "looks_ended": reason}
@@ -376,7 +354,7 @@ class LoopInstrument:
         if self._pending and self._state is not None:
             with contextlib.suppress(SettingError):  # the state was donated
                 self._add_looks(recorded_rows(self._state), last=True)
-        if self._curvature_every != 0 and self._model is not None and self._count > self._measured_at:
+        if self._curvature is not None and self._model is not None and self._count > self._curvature.measured_at:
             self._look_at_curvature(self._model, self._count)
 
     def _weights(self, model: Any) -> Columns:
@@ -385,7 +363,7 @@ class LoopInstrument:
             return {}
         try:
             point = self._looks.point(model) if self._looks is not None else model
-            if _tree.size(point) > _MOST_NUMBERS:
+            if _tree.size(point) > MOST_WEIGHTS:
                 return {}
             # Copies: an array of NumPy may be a view of one that the loop donates to its next step.
             arrays = {name: np.array(leaf) for name, leaf in _tree.arrays_by_part(point).items()}

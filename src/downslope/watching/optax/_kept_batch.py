@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from downslope._engine import jax
+from downslope._errors import in_a_line
 from downslope._types import Columns, Tree
+from downslope.watching._looks import MOST_WEIGHTS
 from downslope.watching._rows import WatchedRows
-from downslope.watching.optax._loss_looks import LossLooks, compared, facts_of_batch
-
-if TYPE_CHECKING:
-    from downslope.trace import Spectrum
-
-_MOST_NUMBERS = 10_000_000  # of the weights that are kept before a step
-_FIRST_CURVATURE = 100  # steps, after the look at the start
+from downslope.watching.optax._loss_looks import CurvatureLooks, LossLooks, compared, facts_of_batch
 
 
 class KeptBatchInstrument:
@@ -51,19 +47,16 @@ class KeptBatchInstrument:
         curvature_every: int | None = None,
         most_rows: int = 2000,
     ) -> None:
-        self._rows, self._weights, self._every, self._curvature_every = rows, weights, every, curvature_every
+        self._rows, self._weights, self._every = rows, weights, every
         start = weights()
-        self._is_small = sum(np.size(leaf) for leaf in start.values()) <= _MOST_NUMBERS
+        self._is_small = sum(np.size(leaf) for leaf in start.values()) <= MOST_WEIGHTS
         self._looks = LossLooks(loss, start, batch)
         self._before: Columns | None = None
         self._row: tuple[Columns, Columns] | None = None
-        self._last: Spectrum | None = None
-        self._next_curvature = self.next_step = 0
+        self._curvature = CurvatureLooks(self._looks, rows, curvature_every)
+        self.next_step = 0
         self._data = facts_of_batch(data, most_rows)
-        network = {**self._looks.facts["network"], "kind": self._data.get("target_kind")}
-        rows.facts |= {"network": network, "loss": dict(self._looks.facts["loss"]), "data": dict(self._data)}
-        rows.name_parts(self._looks.parts, self._kept(start))
-        rows.name_layers(self._looks.layers)
+        self._looks.describe(rows, self._data, self._kept(start))
 
     def is_due(self, step: int) -> bool:
         """Tell whether a step is looked at."""
@@ -80,25 +73,11 @@ class KeptBatchInstrument:
             norms = {"parameter_norm": look.parameter_norms, "gradient_norm": look.gradient_norms}
             self._row = {name: np.asarray(norm, float)[None] for name, norm in norms.items()}, layers
             self._before = self._kept(weights)
-            if self._curvature_every != 0 and step >= self._next_curvature:
-                self._look_at_curvature(weights, step)
+            if self._curvature.is_due(step):
+                self._curvature.look(weights, step)
         except Exception as error:
             self._every = 0
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            warnings.warn(f"no more looks into the layers, since one failed: {reason}", stacklevel=3)
-
-    def _look_at_curvature(self, weights: Mapping[str, Any], step: int) -> None:
-        self._next_curvature = (
-            step + self._curvature_every if self._curvature_every else max(2 * step, _FIRST_CURVATURE)
-        )
-        try:
-            spectrum, measured = self._looks.curvature(weights, step, self._last)
-        except Exception:  # not every loss has a second derivative; the checks say what they lack
-            self._curvature_every = 0
-            return
-        self._last = spectrum if spectrum.has_directions else self._last
-        self._rows.add_spectrum(spectrum.without_directions())
-        self._rows.measure(step, measured)
+            warnings.warn(f"no more looks into the layers, since one failed: {in_a_line(error)}", stacklevel=3)
 
     def after(self, step: int, steps: int = 1) -> None:
         """Add the row of a look once its step is done; of several steps at once the move is that of all."""
@@ -141,7 +120,8 @@ class KeptBatchInstrument:
 
     def resume(self, step: int) -> None:
         """Count the next step as this one."""
-        self.next_step, self._next_curvature = step, max(2 * step, _FIRST_CURVATURE) if step else 0
+        self.next_step = step
+        self._curvature.resume(step)
 
     def close(self) -> None:
         """Do nothing: nothing was put into the loop."""

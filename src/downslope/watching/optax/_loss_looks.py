@@ -19,9 +19,10 @@ from downslope import _tree
 from downslope._arrays import norms_by_part
 from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError, SettingError, described
-from downslope._types import Plain, Point, Tree
+from downslope._types import Columns, Plain, Point, Tree
 from downslope.descent import GRADIENT_COLUMN, LAYER_COLUMNS, Probe
 from downslope.networks import Batching, function_task, model_of
+from downslope.watching._looks import next_curvature
 from downslope.watching._rows import WatchedRows
 from downslope.watching._seen import SeenRows, comparable
 
@@ -107,6 +108,19 @@ class LossLooks:
             self._probe = self._probe or Probe(self._batched, len(jax().tree.leaves(self._batch)[0]), 0)
             return self._probe.look(jax().tree.unflatten(self._form, self._leaves(model)), (), step, last, None)
 
+    def describe(self, rows: WatchedRows, data: Plain, start: Columns) -> None:
+        """Write down what is known before the first step: of network, loss and data, and the names of parts and layers.
+
+        Args:
+            rows: the rows of the watch.
+            data: the facts on the data.
+            start: the weights before the first step, by part; nothing where they are too many.
+        """
+        network = {**self.facts["network"], "kind": data.get("target_kind")}
+        rows.facts |= {"network": network, "loss": dict(self.facts["loss"]), "data": dict(data)}
+        rows.name_parts(self.parts, start)
+        rows.name_layers(self.layers)
+
     def _leaves(self, model: Any) -> list[Array]:
         """Return the weights of a model, or raise if they are others than those before the first step."""
         leaves = [jax().numpy.asarray(leaf).astype("float32") for leaf in jax().tree.leaves(self.point(model))]
@@ -135,6 +149,46 @@ class LossLooks:
             lengths = norms_by_part(jax().tree.map(lambda leaf: leaf.astype("float32"), inward))
             layers = numpy.concatenate([seen, lengths[None]])
         return LossLook(value, norms_by_part(point), norms_by_part(gradient), layers)
+
+
+class CurvatureLooks:
+    """Looks at the curvature from time to time; unlike those into the layers they are waited for.
+
+    Args:
+        looks: the looks through the loss.
+        rows: the rows that they are added to.
+        every: steps from one to the next, 0 for none; None for looks at the start, at step 100, and each time that the
+            steps have doubled.
+    """
+
+    def __init__(self, looks: LossLooks, rows: WatchedRows, every: int | None) -> None:
+        self._looks, self._rows, self._every = looks, rows, every
+        self._next = self.measured_at = 0
+        self._last: Spectrum | None = None
+
+    def is_due(self, step: int) -> bool:
+        """Tell whether a step is looked at."""
+        return self._every != 0 and step >= self._next
+
+    def resume(self, step: int) -> None:
+        """Go on after so many steps."""
+        self._next = next_curvature(step) if step else 0
+
+    def look(self, model: Any, step: int) -> None:
+        """Measure the curvature, and say when it is due again."""
+        if self._every == 0:
+            return
+        self._next = next_curvature(step, self._every)
+        try:
+            spectrum, measured = self._looks.curvature(model, step, self._last)
+        except Exception:  # not every loss has a second derivative; the checks say what they lack
+            self._every = 0
+            return
+        if spectrum.has_directions:
+            self._last = spectrum
+        self.measured_at = step
+        self._rows.add_spectrum(spectrum.without_directions())
+        self._rows.measure(step, measured)
 
 
 def facts_of_batch(batch: Tree, most: int) -> Plain:
@@ -171,7 +225,7 @@ def compared(rows: WatchedRows, data: Plain) -> Plain:
     counts = {name: fact for name, fact in (rows.facts.get("data") or {}).items() if name.endswith("rows")}
     return {
         "network": {**rows.facts["network"], "metric": metric},
-        "data": {**comparable(data, dict.fromkeys(names)), **counts},
+        "data": {**comparable(data, names), **counts},
     }
 
 

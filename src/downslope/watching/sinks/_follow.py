@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 
+from downslope._errors import in_a_line
 from downslope.trace import Trace
 from downslope.watching.sinks._send import SinkStream, check_target, require_library
 
@@ -46,11 +47,10 @@ class FollowingSink:
             send(self._stream)
         except Exception as error:
             self._failed = True
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            warnings.warn(f"downslope: nothing more is sent to {self._target}: {reason}", stacklevel=4)
+            warnings.warn(f"downslope: nothing more is sent to {self._target}: {in_a_line(error)}", stacklevel=4)
 
 
-def following(also: str | Sequence[str] | None, name: str | None = None) -> tuple[FollowingSink, ...]:
+def following(also: str | Sequence[str], name: str | None = None) -> tuple[FollowingSink, ...]:
     """Return the trackers that a watch sends to, of one target or several."""
-    targets = [] if also is None else [also] if isinstance(also, str) else list(also)
+    targets = [also] if isinstance(also, str) else list(also)
     return tuple(FollowingSink(target, name) for target in targets)

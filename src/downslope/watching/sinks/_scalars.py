@@ -9,8 +9,7 @@ import numpy as np
 
 from downslope.diagnosis import Diagnosis
 from downslope.trace import Trace
-
-_STEP_COLUMNS = ("gradient_norm", "update_norm", "learning_rate")
+from downslope.watching._rows import STEP_COLUMNS
 
 
 class Sink(Protocol):
@@ -69,7 +68,7 @@ def _columns(trace: Trace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield the name, the steps and the numbers of each column of a trace."""
     steps = trace.columns["step"]
     yield "loss" if trace.is_training else "value", steps, trace.columns["value"]
-    for name in _STEP_COLUMNS:
+    for name in STEP_COLUMNS:
         yield name, steps, trace.columns[name]
     for name, column in trace.metrics.items():
         if name != "step":

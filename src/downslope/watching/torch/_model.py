@@ -22,8 +22,6 @@ from downslope.methods import (
 )
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 
-MOST_WEIGHTS = 10_000_000  # numbers that start and end are kept of
-
 
 def unwrapped(model: Module) -> Module:
     """Return a model without what compiles it or shares its gradients."""

@@ -307,9 +307,9 @@ class Recorder:
         )
         if known or self._rows.facts.get("data"):
             before = self._rows.facts.get("data") or {}
-            told = {name: before[name] for name in ("validation_rows",) if name in before}
+            counts = {name: before[name] for name in ("validation_rows",) if name in before}
             measured = {name for row in self._rows.measured.values() for name in row}
-            self._rows.facts["data"] = {**comparable(known, measured), **told}
+            self._rows.facts["data"] = {**comparable(known, measured), **counts}
 
     def score(self) -> dict[str, float]:
         """Return how well the batches of the looks since the last time were predicted, before their steps."""

@@ -17,8 +17,9 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from downslope._errors import SettingError, described
+from downslope._errors import SettingError, described, in_a_line
 from downslope._types import Columns
+from downslope.watching._looks import MOST_WEIGHTS, next_curvature
 from downslope.watching._rows import WatchedRows
 from downslope.watching._seen import SeenRows
 from downslope.watching.torch._compiled import Stance
@@ -26,10 +27,8 @@ from downslope.watching.torch._curvature import curvature, why_not
 from downslope.watching.torch._graph import GraphLayout
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 from downslope.watching.torch._looks import Sight, look
-from downslope.watching.torch._model import MOST_WEIGHTS, InputTap, Parts, plan_of, scale_of, unwrapped
+from downslope.watching.torch._model import InputTap, Parts, plan_of, scale_of, unwrapped
 from downslope.watching.torch._record import Recorder, StepRecord
-
-_FIRST_DOUBLING = 100  # the step of the second look at the curvature; each later one comes after twice the steps
 
 
 class TorchInstrument:
@@ -141,7 +140,7 @@ class TorchInstrument:
     def resume(self, step: int) -> None:
         """Count the next step as this one."""
         self._number = step
-        self._next_curvature = 0 if step == 0 else max(_FIRST_DOUBLING, 2 * step)
+        self._next_curvature = 0 if step == 0 else next_curvature(step)
         if self._rows.start:
             self._recorder.start = []
         self._stance.prepare(self._is_look(step))
@@ -173,7 +172,7 @@ class TorchInstrument:
 
     def _fail(self, error: Exception) -> None:
         """Stop looking, and say why: at first at the layers, at a second failure at all."""
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        reason = in_a_line(error)
         what = "looking into the layers" if self._has_looks else "watching"
         self._notes.append(f"{what.capitalize()} ended at step {self._number}: {reason}.")
         with contextlib.suppress(UserWarning):  # where warnings are errors, this one must not be one in the loop
@@ -241,7 +240,7 @@ class TorchInstrument:
             self._tap.remove()  # a hook is no part of what is compiled
             return
         if due and not self._no_curvature:
-            self._next_curvature = max(_FIRST_DOUBLING, 2 * step.number)
+            self._next_curvature = next_curvature(step.number)
             self._curve(step, loss, sight)
         # Only now: what listens must not hear the products above.
         sight.listen()
