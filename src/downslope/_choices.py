@@ -159,6 +159,8 @@ class Choice:
             return _sizes(self.name, value)
         if self.kind == "truth" and type(value).__name__ not in ("bool", "bool_"):
             raise SettingError(f"{self.name} is true or false, not {described(value)}")
+        if self.kind == "text" and set(_alternatives(self.type)) <= {str, type(None)} and not isinstance(value, str):
+            raise SettingError(f"{self.name} must be a text, not {described(value)}")
         return bool(value) if self.kind == "truth" else value
 
 

@@ -181,7 +181,7 @@ def test_a_look_that_fails_ends_the_looks_and_not_the_loop() -> None:
             _, state = tx.update(gradient, state, gradient, value=1.0)
             watch.step(state, {"first": jnp.zeros(3)})
 
-    with pytest.warns(UserWarning, match="no more looks into the layers"):
+    with pytest.warns(UserWarning, match="looking into the layers ended"):
         take(3)
     assert len(watch.close()) == 4
 

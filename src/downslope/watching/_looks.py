@@ -1,6 +1,11 @@
-"""What the looks of all frameworks have in common: when the curvature is due, and how many weights are kept."""
+"""What the looks of all frameworks have in common: when the curvature is due, how many weights are kept, their end."""
 
 from __future__ import annotations
+
+import contextlib
+import warnings
+
+from downslope._errors import in_a_line
 
 MOST_WEIGHTS = 10_000_000  # numbers that are kept as they were at start and end, or before a step
 _FIRST_DOUBLING = 100  # the step of the second look at the curvature; each later one comes after twice the steps
@@ -13,3 +18,17 @@ def next_curvature(step: int, every: int | None = None) -> int:
     (100, 200, 130)
     """
     return step + every if every else max(_FIRST_DOUBLING, 2 * step)
+
+
+def ended_by(error: Exception, step: int, what: str = "looking into the layers") -> str:
+    """Warn that something failed, and return the sentence that the facts keep; the training goes on.
+
+    Args:
+        error: how it failed.
+        step: the step at which it did.
+        what: what ends by it.
+    """
+    reason = in_a_line(error)
+    with contextlib.suppress(UserWarning):  # where warnings are errors, this one must not be one in the loop
+        warnings.warn(f"{what} ended at step {step} ({reason}); the training goes on", stacklevel=5)
+    return f"{what[0].upper()}{what[1:]} ended at step {step}: {reason}."

@@ -185,6 +185,10 @@ class WatchedRows:
         """Add the curvature at a step."""
         self._spectra.append(spectrum)
 
+    def note(self, sentence: str) -> None:
+        """Keep a sentence on what could not be looked at, once, among the facts."""
+        self.facts["notes"] = list(dict.fromkeys([*(self.facts.get("notes") or ()), sentence]))
+
     # --- as a trace ----------------------------------------------------------------------------------------------
 
     def trace(self, outcome: Outcome | None = Outcome.RUNNING, end: Columns | None = None) -> Trace:

@@ -14,22 +14,26 @@ What looks into the training is an `Instrument` of its framework. A watch withou
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, Unpack
 
+from downslope._choices import checked, defaults, door
 from downslope._errors import SettingError, TraceError, described
 from downslope._types import Columns
 from downslope.trace import Outcome, Trace
+from downslope.watching._choices import WatchChoices
 from downslope.watching._rows import WatchedRows
 
 Loss = TypeVar("Loss")
 
+_POSITIONAL = ("model", "optimizer", "folder")
 _FETCH_SECONDS = 30.0  # a loop of long steps is fetched sooner than after `flush` of them
 
 
@@ -330,22 +334,15 @@ class Watch:
         return f"<Watch of {len(self._rows)} rows{where}>"
 
 
+MakeInstrument = Callable[[WatchedRows, WatchChoices], Instrument | None]
+
+
+@door(WatchChoices)
 def watch(
     model: Any = None,
     optimizer: Any = None,
     folder: str | os.PathLike[str] | None = None,
-    *,
-    every: int = 10,
-    curvature_every: int | None = None,
-    rows: int = 2000,
-    flush: int = 100,
-    steps: int | None = None,
-    name: str | None = None,
-    criterion: Any = None,
-    scaler: Any = None,
-    batch: Any = None,
-    also: str | Sequence[str] | None = None,
-    overwrite: bool = False,
+    **choices: Unpack[WatchChoices],
 ) -> Watch:
     """Watch a training that your own loop runs: record what `train` records, without a change to the loop.
 
@@ -354,73 +351,53 @@ def watch(
             Equinox or a Flax NNX module. None to take scalars alone, by `Watch.row`.
         optimizer: its optimizer, or a list of them; of a loop of JAX the transformation of `ds.recorded`.
         folder: the folder that the run is written into, which the lab follows; None to keep it in memory.
-        every: steps from one look into the layers to the next; 0 for none.
-        curvature_every: steps from one look at the curvature to the next, 0 for none; None for looks at the start, at
-            step 100 and each time that the steps have doubled.
-        rows: the most rows of data that are kept in memory, to be compared with simple learners; 0 for none. They are
-            never written down.
-        flush: steps from one transfer of what was recorded to the host to the next.
-        steps: the steps that are planned, if they are known.
-        name: what the run is called in reports.
-        criterion: the loss as a function of outputs and targets, to be tried on artificial ones; None to judge the loss
-            by what is seen of it. Of a loop of JAX the loss function, `loss(model, batch)`, whose layers are looked
-            into; None for no looks.
-        scaler: the `torch.amp.GradScaler` of the loop, if it has one.
-        batch: of a loop of JAX, the examples that the layers are looked into with: some of those trained on.
-        also: a tracker that gets the numbers and verdicts as well, or several, as `ds.send` takes them:
-            `"tensorboard:logs"`, `"wandb:offline"`, `"mlflow:URI"`.
-        overwrite: whether a run that is in the folder is replaced.
+        **choices: as in `WatchChoices`.
 
     Raises:
         SettingError: for a model of a framework that is not known, or a choice out of range.
     """
-    whole = {"every": every, "rows": rows, "flush": flush, "steps": steps, "curvature_every": curvature_every}
-    for choice, value in whole.items():
-        optional = choice in ("steps", "curvature_every")
-        least = 1 if choice in ("flush", "steps") else 0
-        if not (value is None and optional) and (
-            isinstance(value, bool) or not isinstance(value, int) or value < least
-        ):
-            raise SettingError(f"{choice} is a whole number from {least} on, not {described(value)}")
-    if name is not None and not isinstance(name, str):
-        raise SettingError(f"name is a text, not {described(name)}")
-    if not isinstance(overwrite, bool):
-        raise SettingError(f"overwrite is true or false, not {described(overwrite)}")
-    known = WatchedRows(folder, overwrite=overwrite, plan={} if name is None else {"read_as": name})
+    return begin_watch(functools.partial(_instrument, model, optimizer), folder, **choices)
+
+
+def begin_watch(
+    make: MakeInstrument, folder: str | os.PathLike[str] | None = None, **choices: Unpack[WatchChoices]
+) -> Watch:
+    """Begin a watch with an instrument of the caller's own.
+
+    Args:
+        make: the function from rows and choices to the instrument that adds to these rows; it may complete their plan
+            and facts.
+        folder: as for `watch`.
+        **choices: as in `WatchChoices`.
+
+    Raises:
+        SettingError: for a choice out of range.
+    """
+    passed = WatchChoices(**defaults(WatchChoices) | checked(WatchChoices, choices, also=_POSITIONAL))
+    name, steps = passed["name"], passed["steps"]
+    rows = WatchedRows(folder, overwrite=passed["overwrite"], plan={} if name is None else {"read_as": name})
     if steps is not None:
-        known.plan["steps"] = steps
-    followers = _followers(also, name)
+        rows.plan["steps"] = steps
+    followers = _followers(passed["also"], name)
+    return Watch(rows, make(rows, passed), flush=passed["flush"], followers=followers)
+
+
+def _instrument(model: Any, optimizer: Any, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
+    """Return what looks into a training of a model, by its framework; None where there is none."""
     if model is None and optimizer is None:
-        return Watch(known, None, flush=flush, followers=followers)
+        return None
+    looks: dict[str, Any] = {name: choices[name] for name in ("every", "curvature_every")} | {
+        "most_rows": choices["rows"]
+    }
     if _is_torch(model):
         from downslope.watching.torch import TorchInstrument
 
-        instrument = TorchInstrument(
-            model,
-            optimizer,
-            known,
-            every=every,
-            curvature_every=curvature_every,
-            most_rows=rows,
-            flush=flush,
-            steps=steps,
-            criterion=criterion,
-            scaler=scaler,
-        )
-        return Watch(known, instrument, flush=flush, followers=followers)
-    if criterion is not None or _is_transformation(optimizer):
-        from downslope.watching.optax._instrument import LoopInstrument
+        own: dict[str, Any] = {name: choices[name] for name in ("flush", "steps", "criterion", "scaler")}
+        return TorchInstrument(model, optimizer, rows, **looks, **own)
+    if choices["criterion"] is not None or _is_transformation(optimizer):
+        from downslope.watching.optax import LoopInstrument
 
-        loop = LoopInstrument(
-            known,
-            model,
-            every=every,
-            curvature_every=curvature_every,
-            most_rows=rows,
-            loss=criterion,
-            batch=batch,
-        )
-        return Watch(known, loop, flush=flush, followers=followers)
+        return LoopInstrument(rows, model, **looks, loss=choices["criterion"], batch=choices["batch"])
     raise SettingError(
         f"a watch takes a torch.nn.Module and its optimizer, or the transformation of a loop of JAX, not "
         f"{described(model)}",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
-from downslope.watching._callback import WatchingCallback, evaluation_of, instance
-
-if TYPE_CHECKING:
-    from typing import Self
+from downslope.watching._callback import WatchingCallback
+from downslope.watching._choices import WatchChoices
 
 
 def _base() -> type:
@@ -24,7 +23,7 @@ def _state_file(args: Any, state: Any) -> Path:
     return Path(args.output_dir) / f"checkpoint-{state.global_step}" / "downslope.json"
 
 
-class WatchCallback(WatchingCallback):
+class WatchCallback(WatchingCallback, base=_base, package="transformers accelerate"):
     """Watch a training by the Trainer of Hugging Face.
 
     The Trainer tells callbacks no loss: it is read off the model's output, whose `loss` it is. A `compute_loss` of
@@ -35,11 +34,7 @@ class WatchCallback(WatchingCallback):
         choices: what `downslope.watch` takes beside model, optimizer and folder.
     """
 
-    def __new__(cls, *arguments: Any, **choices: Any) -> Self:
-        """Make it one of the Trainer's callbacks."""
-        return instance(cls, _base, "Transformers", "transformers accelerate")
-
-    def __init__(self, folder: Any = None, **choices: Any) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, **choices: Unpack[WatchChoices]) -> None:
         WatchingCallback.__init__(self, folder, **choices)
         self._hook: Any = None
         self._losses = 0
@@ -63,9 +58,9 @@ class WatchCallback(WatchingCallback):
         else:
             loss = output[0] if isinstance(output, tuple) else getattr(output, "loss", None)
         # An evaluation has no gradient, and a tuple without labels begins with the logits.
-        if self.watch is not None and model.training and getattr(loss, "requires_grad", False) and loss.ndim == 0:
+        if model.training and getattr(loss, "requires_grad", False) and loss.ndim == 0:
             self._losses += 1
-            self.watch.loss(loss)
+            self._loss(loss)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Say once that no loss was seen."""
@@ -76,9 +71,9 @@ class WatchCallback(WatchingCallback):
             )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any) -> None:
-        """Tell losses and scores on rows held back; outside of a training there is no hook."""
-        if self.watch is not None and self._hook is not None:
-            self.watch.evaluation(**evaluation_of(metrics or {}))
+        """Tell losses and scores on rows held back, a set at a time; outside of a training there is no hook."""
+        if self._hook is not None:
+            self._evaluation(state.global_step, metrics or {})
 
     def on_save(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Keep the state of the watch in the checkpoint."""
@@ -91,5 +86,4 @@ class WatchCallback(WatchingCallback):
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
-        if self.watch is not None:
-            self.watch.close()
+        self._end()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack
 
 from downslope.trace import Outcome
-from downslope.watching._callback import WatchingCallback, evaluation_of, instance, rows_of
-
-if TYPE_CHECKING:
-    from typing import Self
+from downslope.watching._callback import WatchingCallback, rows_of
+from downslope.watching._choices import WatchChoices
 
 
 def _base() -> type:
@@ -22,7 +21,7 @@ def _base() -> type:
     return Callback
 
 
-class WatchCallback(WatchingCallback):
+class WatchCallback(WatchingCallback, base=_base, package="lightning"):
     """Watch a training of Lightning.
 
     `watch` is the running `Watch`, `trace` what it recorded. Checkpoints hold its state.
@@ -32,11 +31,7 @@ class WatchCallback(WatchingCallback):
         choices: what `downslope.watch` takes beside model, optimizer and folder.
     """
 
-    def __new__(cls, *arguments: Any, **choices: Any) -> Self:
-        """Make it one of Lightning's callbacks."""
-        return instance(cls, _base, "Lightning", "lightning")
-
-    def __init__(self, folder: Any = None, **choices: Any) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, **choices: Unpack[WatchChoices]) -> None:
         WatchingCallback.__init__(self, folder, **choices)
         self._state: dict[str, Any] = {}
         self._held_back = 0
@@ -53,8 +48,7 @@ class WatchCallback(WatchingCallback):
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
         """Tell the loss, which arrives divided by the batches of a step and multiplied by the scaler."""
-        if self.watch is not None:
-            self.watch.loss(loss)
+        self._loss(loss)
 
     def on_validation_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -65,19 +59,16 @@ class WatchCallback(WatchingCallback):
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """Tell what was logged on rows held back, after the module's own `on_validation_epoch_end`."""
-        if self.watch is not None and trainer.state.fn == "fit" and not trainer.sanity_checking:
-            rows = {"validation_rows": self._held_back} if self._held_back else {}
-            self.watch.evaluation(**evaluation_of(trainer.callback_metrics), **rows)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._evaluation(trainer.global_step, trainer.callback_metrics, self._held_back)
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Close the watch."""
-        if self.watch is not None:
-            self.watch.close()
+        self._end()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Close the watch of a training that was interrupted or failed."""
-        if self.watch is not None:
-            self.watch.close(Outcome.INTERRUPTED)
+        self._end(Outcome.INTERRUPTED)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""

@@ -1,6 +1,7 @@
 """Loops of JAX: rows in the state of an Optax transformation, and looks into the layers of a loss function."""
 
+from downslope.watching.optax._instrument import LoopInstrument
 from downslope.watching.optax._kept_batch import KeptBatchInstrument
 from downslope.watching.optax._recorded import RecordedRows, RecordedState, recorded, recorded_rows
 
-__all__ = ["KeptBatchInstrument", "RecordedRows", "RecordedState", "recorded", "recorded_rows"]
+__all__ = ["KeptBatchInstrument", "LoopInstrument", "RecordedRows", "RecordedState", "recorded", "recorded_rows"]

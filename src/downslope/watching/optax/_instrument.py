@@ -17,9 +17,9 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax
-from downslope._errors import SettingError, in_a_line
+from downslope._errors import SettingError
 from downslope._types import Columns, Tree
-from downslope.watching._looks import MOST_WEIGHTS
+from downslope.watching._looks import MOST_WEIGHTS, ended_by
 from downslope.watching._rows import WatchedRows
 from downslope.watching.optax._loss_looks import CurvatureLooks, LossLook, LossLooks, compared, facts_of_batch
 from downslope.watching.optax._methods import descent_rates, method_of
@@ -156,10 +156,7 @@ class LoopInstrument:
     def _fail(self, error: Exception) -> None:
         """Look no more, and say why."""
         self._failed = True
-        reason = in_a_line(error)
-        self._say("look", f"no more looks into the layers, since one failed: {reason}")
-        network = dict(self._rows.facts.get("network") or {})
-        self._rows.facts["network"] = {**network, "looks_ended": reason}
+        self._rows.note(ended_by(error, self.next_step))
 
     def _say(self, what: str, text: str) -> None:
         """Warn of something once."""

@@ -6,16 +6,14 @@ kept batch are computed at the weights that the step begins with; after it, how 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import in_a_line
 from downslope._types import Columns, Tree
-from downslope.watching._looks import MOST_WEIGHTS
+from downslope.watching._looks import MOST_WEIGHTS, ended_by
 from downslope.watching._rows import WatchedRows
 from downslope.watching.optax._loss_looks import CurvatureLooks, LossLooks, compared, facts_of_batch
 
@@ -76,8 +74,8 @@ class KeptBatchInstrument:
             if self._curvature.is_due(step):
                 self._curvature.look(weights, step)
         except Exception as error:
-            self._every = 0
-            warnings.warn(f"no more looks into the layers, since one failed: {in_a_line(error)}", stacklevel=3)
+            self._every, self._row = 0, None
+            self._rows.note(ended_by(error, step))
 
     def after(self, step: int, steps: int = 1) -> None:
         """Add the row of a look once its step is done; of several steps at once the move is that of all."""

@@ -10,16 +10,14 @@ The value of a step is Σ lᵢ gᵢ / S over its losses lᵢ: gᵢ is the gradie
 
 from __future__ import annotations
 
-import contextlib
 import math
-import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from downslope._errors import SettingError, described, in_a_line
+from downslope._errors import SettingError, described
 from downslope._types import Columns
-from downslope.watching._looks import MOST_WEIGHTS, next_curvature
+from downslope.watching._looks import MOST_WEIGHTS, ended_by, next_curvature
 from downslope.watching._rows import WatchedRows
 from downslope.watching._seen import SeenRows
 from downslope.watching.torch._compiled import Stance
@@ -172,11 +170,8 @@ class TorchInstrument:
 
     def _fail(self, error: Exception) -> None:
         """Stop looking, and say why: at first at the layers, at a second failure at all."""
-        reason = in_a_line(error)
         what = "looking into the layers" if self._has_looks else "watching"
-        self._notes.append(f"{what.capitalize()} ended at step {self._number}: {reason}.")
-        with contextlib.suppress(UserWarning):  # where warnings are errors, this one must not be one in the loop
-            warnings.warn(f"{what} ended at step {self._number} ({reason}); the training goes on", stacklevel=4)
+        self._notes.append(ended_by(error, self._number, what))
         self._has_failed, self._has_looks = not self._has_looks, False
         if self._open is not None:
             self._open.sights, self._open.weights = [], None

@@ -1,0 +1,82 @@
+"""The callback for Keras 3: `model.fit(…, callbacks=[WatchCallback("runs/one")])`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Unpack
+
+from downslope.watching._callback import WatchingCallback
+from downslope.watching._choices import WatchChoices
+from downslope.watching.keras._loops import CompiledLoop, TorchLoop, keras_itself
+
+
+def _base() -> type:
+    return keras_itself().callbacks.Callback
+
+
+class WatchCallback(WatchingCallback, base=_base, package="keras"):
+    """Watch a training of Keras. `trace` is what was recorded.
+
+    Args:
+        folder: where the record goes; None keeps it in memory.
+        sample: inputs and targets of some rows, as `fit` takes them: with JAX as the backend, layers and gradients are
+            looked at on the first 256 of them. Without a sample there are the numbers alone; PyTorch needs none.
+        choices: what `downslope.watch` takes beside model, optimizer and folder.
+    """
+
+    _model: Any  # set by Keras, as are the next two; `model` brings the weights of a compiled loop up to date first
+    model: Any
+    params: dict[str, Any]
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        sample: tuple[Any, Any] | None = None,
+        **choices: Unpack[WatchChoices],
+    ) -> None:
+        WatchingCallback.__init__(self, folder, **choices)
+        self._sample = sample
+        self._loop: TorchLoop | CompiledLoop | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start, in the way of the backend."""
+        self.on_train_end()
+        batches = self.params.get("steps")
+        if TorchLoop.suits(self.model):
+            self._loop = TorchLoop(self.model, self._loss)
+        else:
+            self._loop = CompiledLoop(lambda: self.model, batches, self._sample)
+        self._begin_with(self._loop.begin, **({"steps": batches * self.params["epochs"]} if batches else {}))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin the mean of the loss anew."""
+        if isinstance(self._loop, CompiledLoop):
+            self._loop.begin_epoch()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Look at the model before the step."""
+        if isinstance(self._loop, CompiledLoop):
+            self._loop.before_step()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Add the row of a step, or of those that were executed as one."""
+        if isinstance(self._loop, CompiledLoop) and self.watch is not None and logs and "loss" in logs:
+            self._loop.after_step(self.watch, batch, logs["loss"])
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Count the rows held back."""
+        if self._loop is not None:
+            self._loop.count_evaluated()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Tell losses and scores on rows held back; those of the training are means over the epoch, and left out."""
+        if self._loop is not None:
+            self._evaluation(epoch, logs or {}, self._loop.evaluated, step=self._loop.step)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Close the watch, and give the model back what it had."""
+        if self._loop is not None:
+            self._loop.end()
+            self._loop = None
+        self._end()
