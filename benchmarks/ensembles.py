@@ -17,8 +17,10 @@ from native import library
 from timing import arguments, interleaved, machine, median_ratio, publish, table
 
 import downslope as ds
-from downslope.ensembles._descents import by_method
+from downslope.ensembles._descents import DescentKind, ManyStarts, ends_of
+from downslope.ensembles._lanes import count
 from downslope.ensembles._space import space_of
+from downslope.executors import Crew
 
 STARTS, STEPS = 10_000, 1000
 RATES = {"Rosenbrock": 1e-4, "Rastrigin": 1e-4}
@@ -135,7 +137,13 @@ def downslope(name: str, starts: np.ndarray) -> Callable[[], np.ndarray]:
     order = [int(one[1:]) - 1 for one in space.layout.names]
     ours, back = np.ascontiguousarray(starts[:, order]), np.argsort(order)
     how = ds.method("gradient descent")
-    return lambda: by_method(space, ours, how, RATES[name], STEPS, "jax").points[:, back]
+    kind = DescentKind(space, "jax", how, RATES[name], STEPS)
+
+    def run() -> np.ndarray:
+        with Crew(threads=count) as crew:
+            return ends_of(ManyStarts(kind, len(ours), points=ours), crew).points[:, back]
+
+    return run
 
 
 def measured(name: str, rounds: int) -> dict[str, dict[str, float | None]]:

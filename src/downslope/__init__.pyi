@@ -11,6 +11,7 @@ from downslope._choices import choices as choices
 from downslope._engine import clear_caches as clear_caches
 from downslope._errors import DataError as DataError
 from downslope._errors import DownslopeError as DownslopeError
+from downslope._errors import ExecutorError as ExecutorError
 from downslope._errors import FormulaError as FormulaError
 from downslope._errors import MissingExtraError as MissingExtraError
 from downslope._errors import ObjectiveError as ObjectiveError

@@ -8,6 +8,7 @@
     ├── ObjectiveError    something that is not a differentiable scalar of a point
     ├── SettingError      a method, rate, schedule or budget that makes no sense
     ├── TraceError        a saved trace that is missing, torn beyond repair or of another version
+    ├── ExecutorError     an executor that lost a worker and cannot replace it; holds what had ended
     └── MissingExtraError an optional part that is not installed; names the extra
 
 Each message says what came, what was needed, the usual cause and what to type instead. A descent that goes wrong is no
@@ -111,6 +112,22 @@ class TraceError(DownslopeError):
     """A saved trace that is missing, torn beyond repair or of another version."""
 
     __module__ = "downslope"
+
+
+class ExecutorError(DownslopeError):
+    """An executor that cannot go on.
+
+    Args:
+        message: what happened.
+        hint: what to do instead.
+        gathered: what had ended: results by the number of their unit or, where a verb can say more, its result of them.
+    """
+
+    __module__ = "downslope"
+
+    def __init__(self, message: str, *, hint: str | None = None, gathered: Any = None) -> None:
+        super().__init__(message, hint=hint)
+        self.gathered = gathered
 
 
 class MissingExtraError(DownslopeError):

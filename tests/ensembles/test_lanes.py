@@ -10,7 +10,7 @@ import pytest
 import scipy.optimize
 
 from downslope._arrays import NUMPY_ARRAYS
-from downslope.ensembles._lanes import Lanes, begin_lanes, chosen_lanes, count, side_by_side, step_lanes
+from downslope.ensembles._lanes import Lanes, begin_lanes, chosen_lanes, count, on_device, step_lanes
 from downslope.ensembles._lanes import _updated_inverse as updated_inverse
 
 OPEN = (np.full(2, -np.inf), np.full(2, np.inf))
@@ -132,8 +132,8 @@ def test_a_start_without_a_value_ends_at_once() -> None:
     assert len(heights) == 1
 
 
-def test_batches_come_back_in_their_order() -> None:
-    pieces = [np.full(4, float(number)) for number in range(2 * count() + 1)]
-    results = side_by_side(jax.jit(lambda piece: piece * 2), pieces, "float64")
-    assert [result[0] for result in results] == [2.0 * number for number in range(len(pieces))]
-    assert all(result.dtype == np.float64 for result in results)
+def test_batches_come_back_to_the_host() -> None:
+    run = jax.jit(lambda piece: piece * 2)
+    results = [on_device(run, np.full(4, float(number)), number, "float64") for number in range(2 * count() + 1)]
+    assert [result[0] for result in results] == [2.0 * number for number in range(len(results))]
+    assert all(type(result) is np.ndarray and result.dtype == np.float64 for result in results)

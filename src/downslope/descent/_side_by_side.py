@@ -19,6 +19,7 @@ from downslope.descent._descend import Prepared, descend, finished, prepared
 from downslope.descent._numpy_loop import NumericObjective, record_of, squares
 from downslope.descent._plan import Plan
 from downslope.descent._recipe import Arguments, Chunk, LoopState, Status, clipped
+from downslope.executors import Crew, Unit
 from downslope.methods import Rule, RuleInput, rule_of
 from downslope.trace import Outcome, Trace
 
@@ -115,17 +116,19 @@ class RateDescents(Sequence[Trace]):
         return RateDescents.of, (tuple(self),)
 
 
-def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> RateDescents:
+def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray, crew: Crew | None = None) -> RateDescents:
     """Return the descents of a plan at several learning rates.
 
     Args:
         plan: the plan; its own rate is not used.
         rates: the rates.
+        crew: does those that are no lanes of one; None for one after another.
     """
-    plans = [replace(plan, learning_rate=float(rate)) for rate in rates]
-    ready = _prepared(plan, len(plans))
+    ready = _prepared(plan, len(rates))
     if ready is None:
-        return RateDescents.of([descend(other, progress=False) for other in plans])
+        units = [Unit(_at_rate, plan, (float(rate),)) for rate in rates]
+        return RateDescents.of((crew or Crew()).results(units))
+    plans = [replace(plan, learning_rate=float(rate)) for rate in rates]
     goal, rule = _of(plan)
     with np.errstate(all="ignore"):
         lanes = _run(plan, goal, rule, np.asarray(rates, float), ready.arguments)
@@ -142,7 +145,12 @@ def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> RateDes
     return descents
 
 
-def descend_at_best_rate(plan: Plan, rates: Sequence[float] | np.ndarray) -> Trace:
+def _at_rate(plan: Plan, rate: float) -> Trace:
+    """Return the descent of a plan at another rate."""
+    return descend(replace(plan, learning_rate=rate), progress=False)
+
+
+def descend_at_best_rate(plan: Plan, rates: Sequence[float] | np.ndarray, crew: Crew | None = None) -> Trace:
     """Return the descent at the best of some rates: the first to converge or, if none does, the one that ends lowest.
 
     Side by side, all lanes end when the first one has converged.
@@ -150,10 +158,11 @@ def descend_at_best_rate(plan: Plan, rates: Sequence[float] | np.ndarray) -> Tra
     Args:
         plan: the plan; its own rate is not used.
         rates: the rates.
+        crew: as for `descend_at_rates`.
     """
     ready = _prepared(plan, len(rates))
     if ready is None:
-        descents = descend_at_rates(plan, rates)
+        descents = descend_at_rates(plan, rates, crew)
         return descents[descents.best]
     goal, rule = _of(plan)
     with np.errstate(all="ignore"):

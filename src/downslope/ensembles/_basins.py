@@ -38,6 +38,7 @@ _DECADES = 10.0 ** -np.arange(2.0, 8.0)  # of the extent: distances at which a p
 _LASTING = 0.9  # of the fall in a decade that must remain in the next, for a pole
 _ROUNDING = 1e-12  # of the extent: at this distance the value changes by rounding alone, or from a kink
 _SUSPECTS = 64  # the lowest places, which are looked at for a pole
+OTHER = "other"  # the kind of what lies behind the basins that are listed
 _ABOUT = 8  # random directions, in addition to those of the curvature
 
 
@@ -75,13 +76,17 @@ class Basin:
         )
 
 
-def gathered(space: Space, ends: np.ndarray, *, along_creases: bool = False) -> tuple[tuple[Basin, ...], np.ndarray]:
+def gathered(
+    space: Space, ends: np.ndarray, *, along_creases: bool = False, counts: np.ndarray | None = None, total: int = 0
+) -> tuple[tuple[Basin, ...], np.ndarray]:
     """Group end points into basins.
 
     Args:
         space: the box or cloud.
         ends: shape (ends, size).
         along_creases: whether a point beside a kink counts to the lowest point that the kink leads to, however far.
+        counts: how many descents each end stands for, shape (ends,); None for one.
+        total: how many descents there were, where ends stand for several.
 
     Returns:
         The basins, the lowest first, and the index of the basin of each end, shape (ends,); −1 for an end that is not
@@ -89,6 +94,12 @@ def gathered(space: Space, ends: np.ndarray, *, along_creases: bool = False) -> 
     """
     values = heights(space, ends)
     index = np.full(len(ends), -1)
+    total = total if counts is not None else len(ends)
+
+    def counted(members: np.ndarray) -> tuple[int, float]:
+        many = len(members) if counts is None else int(np.sum(counts[members]))
+        return many, many / total
+
     with np.errstate(all="ignore"):
         units = (ends - space.origin) / space.extent
         ended = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
@@ -103,33 +114,39 @@ def gathered(space: Space, ends: np.ndarray, *, along_creases: bool = False) -> 
         index[members] = position
         first = together[0]
         point = _plain(space.layout, bottoms[first])
-        basins.append(Basin(point, float(depths[first]), kinds[first], len(members), len(members) / len(ends)))
+        basins.append(Basin(point, float(depths[first]), kinds[first], *counted(members)))
     if len(rest):
         index[ended[rest]] = len(basins)
         point = _plain(space.layout, ends[ended[rest[0]]])
-        basins.append(Basin(point, float(values[ended[rest[0]]]), "other", len(rest), len(rest) / len(ends)))
+        basins.append(Basin(point, float(values[ended[rest[0]]]), OTHER, *counted(ended[rest])))
     poles = _poles(space, ends, index, units)
     index[index >= 0] += len(poles)
     for position, members in enumerate(poles):
         index[members] = position
         point = _plain(space.layout, ends[members[0]])
         value = float(np.nanmin(_approach(space, ends[members[0]])))
-        basins.insert(position, Basin(point, value, "pole", len(members), len(members) / len(ends)))
+        basins.insert(position, Basin(point, value, "pole", *counted(members)))
     return tuple(basins), index
 
 
 def _poles(space: Space, ends: np.ndarray, index: np.ndarray, units: np.ndarray) -> list[np.ndarray]:
     """Return the groups of ends that have no finite value because they hit a pole."""
     left = np.flatnonzero((index < 0) & np.all(np.abs(units) < _AWAY, axis=1))
-    poles = []
-    for _ in range(_SUSPECTS):
-        if not len(left):
-            break
+    return [members for members in _together(units, left, _SUSPECTS)[0] if is_pole(space, ends[members[0]])]
+
+
+def _together(units: np.ndarray, left: np.ndarray, most: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return groups of points that lie near the first one that is left, at most so many, and the rest.
+
+    Single linkage would chain a long flat valley into one group; this way a group is never wider than twice the
+    tolerance.
+    """
+    groups = []
+    while len(left) and len(groups) < most:
         near = np.all(np.abs(units[left] - units[left[0]]) <= _SAME, axis=1)
-        if is_pole(space, ends[left[0]]):
-            poles.append(left[near])
+        groups.append(left[near])
         left = left[~near]
-    return poles
+    return groups, left
 
 
 def is_far(space: Space, ends: np.ndarray) -> np.ndarray:
@@ -204,16 +221,81 @@ def _heights(layout: RowLayout) -> Any:
 def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Return groups of indices of points that lie together, the lowest of each first, and the indices of the rest.
 
-    Each group is all points near the lowest one that is left, at most `_MOST` groups in all. Single linkage would chain
-    a long flat valley into one group; this way a group is never wider than twice the tolerance.
+    Each group is all points near the lowest one that is left, at most `_MOST` groups in all.
     """
-    left = np.argsort(values, kind="stable")
-    groups = []
-    while len(left) and len(groups) < _MOST:
-        near = np.all(np.abs(units[left] - units[left[0]]) <= _SAME, axis=1)
-        groups.append(left[near])
-        left = left[~near]
-    return groups, left
+    return _together(units, np.argsort(values, kind="stable"), _MOST)
+
+
+@dataclass(frozen=True, eq=False)
+class EndGroups:
+    """The ends of some of many descents, grouped where they were reached.
+
+    Args:
+        points: the lowest end of each group, shape (groups, size); behind them ends without a finite value, of which
+            some may be poles.
+        counts: how many ended there, shape (groups,).
+        group: the group of each end; −1 for an end that is in none, −2 for one of the rest.
+        rest: how many are in no group, as there are a thousand lower ones.
+        lowest_of_rest: the lowest of these, shape (1, size), or (0, size).
+        lost: how many met a value that is not finite, or were unbounded.
+        away: how many of them were unbounded.
+    """
+
+    points: np.ndarray
+    counts: np.ndarray
+    group: np.ndarray
+    rest: int
+    lowest_of_rest: np.ndarray
+    lost: int
+    away: int
+
+
+def grouped(space: Space, ends: np.ndarray) -> EndGroups:
+    """Return ends as groups, of which a few are sent where many ends would have to be."""
+    values = heights(space, ends)
+    with np.errstate(all="ignore"):
+        units = (ends - space.origin) / space.extent
+        inside = np.all(np.abs(units) < _AWAY, axis=1)
+        finite = inside & np.isfinite(values)
+        ended = np.flatnonzero(finite)
+        groups, rest = _groups(units[ended], values[ended])
+        suspects, _ = _together(units, np.flatnonzero(inside & ~finite), _SUSPECTS)
+    members = [*(ended[group] for group in groups), *suspects]
+    group = np.full(len(ends), -1)
+    for position, together in enumerate(members):
+        group[together] = position
+    group[ended[rest]] = -2
+    first = [together[0] for together in members]
+    counts = np.array([len(together) for together in members], dtype=int)
+    others = ends[ended[rest[:1]]]
+    return EndGroups(ends[first], counts, group, len(rest), others, int(np.sum(~finite)), int(np.sum(~inside)))
+
+
+def joined(space: Space, parts: Sequence[EndGroups], total: int) -> tuple[tuple[Basin, ...], list[np.ndarray]]:
+    """Group what parts of many descents ended in into basins.
+
+    Args:
+        space: the box or cloud.
+        parts: the groups of each part.
+        total: how many descents there were.
+
+    Returns:
+        The basins, the lowest first, and for each part the index of the basin of its groups, then those of an end in
+        the rest and in none.
+    """
+    points, counts = (np.concatenate([getattr(part, name) for part in parts]) for name in ("points", "counts"))
+    basins, index = gathered(space, points, counts=counts, total=total)
+    rest = sum(part.rest for part in parts)
+    if rest:
+        lowest = np.concatenate([part.lowest_of_rest for part in parts])
+        values = heights(space, lowest)
+        if basins and basins[-1].kind == OTHER:
+            basins, last = basins[:-1], basins[-1]
+            rest += last.count
+        point = _plain(space.layout, lowest[np.argmin(values)])
+        basins = (*basins, Basin(point, float(values.min()), OTHER, rest, rest / total))
+    pieces = np.split(index, np.cumsum([len(part.points) for part in parts])[:-1])
+    return basins, [np.append(piece, [len(basins) - 1, -1]) for piece in pieces]
 
 
 def _bottoms(space: Space, points: np.ndarray, along_creases: bool) -> tuple[np.ndarray, list[str], np.ndarray]:

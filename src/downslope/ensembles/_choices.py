@@ -15,21 +15,22 @@ from downslope.descent import (
     ObjectiveChoices,
     ScheduleChoices,
 )
+from downslope.executors import ExecutorChoices
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
     import optax
 
-MOST_STARTS = 1_000_000
+MOST_STARTS = 1_000_000_000
 
 
-class SweepChoices(MethodChoices, ScheduleChoices, DescentChoices, total=False):
+class SweepChoices(MethodChoices, ScheduleChoices, DescentChoices, ExecutorChoices, total=False):
     """What may be chosen of a sweep, the same for each rate."""
 
     steps: Annotated[int, Choice(1000, "The most steps to take.", least=0, letter="-n", metavar="N")]
 
 
-class CompareChoices(ScheduleChoices, ScheduleSettings, DescentChoices, total=False):
+class CompareChoices(ScheduleChoices, ScheduleSettings, DescentChoices, ExecutorChoices, total=False):
     """What may be chosen of a race, the same for each method."""
 
     learning_rates: Annotated[
@@ -39,7 +40,7 @@ class CompareChoices(ScheduleChoices, ScheduleSettings, DescentChoices, total=Fa
     steps: Annotated[int, Choice(1000, "The most steps to take.", least=0, letter="-n", metavar="N")]
 
 
-class SpaceChoices(ObjectiveChoices, total=False):
+class SpaceChoices(ObjectiveChoices, ExecutorChoices, total=False):
     """Where starts come from, besides a box."""
 
     spread: Annotated[

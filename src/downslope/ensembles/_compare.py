@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from downslope.descent import Objective, Plan, descend, end_value, make_plan, st
 from downslope.descent import objective as objective_of
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import CompareChoices
-from downslope.ensembles._sweep import Sweep, as_html, as_text, at_best_rate, reached, sweep_of
+from downslope.ensembles._sweep import Sweep, as_html, as_text, at_best_rate, crew_of, reached, sweep_of
+from downslope.executors import Unit
 from downslope.formulas import Formula
 from downslope.methods import METHODS, Method, MethodName, MethodSpec, method
 from downslope.trace import Trace
@@ -189,7 +190,14 @@ def compare(
     goal = objective_of(
         objective, passed.pop("data", None), units=passed.pop("units", None), table=passed.pop("table", None)
     )
-    entries = [_entry(goal, start, name, racer, rates.get(name), steps, passed) for name, racer in racers.items()]
+    executor = passed.pop("executor", None)
+    course = _Course(goal, start, {"steps": steps, **passed})
+    units = [Unit(_entered, course, (racer, rates.get(name))) for name, racer in racers.items()]
+    with crew_of(executor, course.plan(next(iter(racers.values())))) as crew:
+        ended = crew.results(units)
+    entries = [
+        _entry(course, *racer, rates.get(racer[0]), end) for racer, end in zip(racers.items(), ended, strict=True)
+    ]
     entries.sort(key=lambda entry: standing(entry.trace))
     return Race(tuple(entries), goal, float(entries[0].trace.plan["tolerance"]))
 
@@ -233,36 +241,56 @@ def _label(racer: Method) -> str:
     return f"{racer.name} ({', '.join(changed)})" if changed else racer.name
 
 
-def _entry(
-    goal: Objective, start: Point, name: str, how: Method, rate: float | None, steps: int, choices: Any
-) -> Entry:
-    """Run a method at its rate or, without one, at the best rate of a sweep."""
+class _Course(NamedTuple):
+    """What the methods of a race share.
+
+    Args:
+        goal: the objective.
+        start: the point at step 0.
+        choices: the other arguments of `plan`.
+    """
+
+    goal: Objective
+    start: Point
+    choices: Mapping[str, Any]
+
+    def plan(self, how: Method, rate: float | None = None) -> Plan:
+        """Return the plan of a method, at a rate or at its default."""
+        arguments = {} if rate is None else {"learning_rate": rate}
+        return make_plan(self.goal, self.start, {**self.choices, "method": how, **arguments})
+
+
+def _entered(course: _Course, how: Method, rate: float | None) -> tuple[Trace, Method | None]:
+    """Run a method at its rate or, without one, at the best rate of a sweep; return how it was tuned then."""
     if rate is None and how.takes_rate:
-        best, plan, settings = _tuned(goal, start, how, steps, choices)
-        return Entry(name, float(best.plan["learning_rate"]), best, diagnose(best), plan, settings)
-    arguments = {} if rate is None else {"learning_rate": rate}
-    trace = descend(goal, start, method=how, steps=steps, progress=False, **arguments, **choices)
-    return Entry(name, rate, trace, diagnose(trace))
+        return _tuned(course, how)
+    return descend(course.plan(how, rate), progress=False), None
 
 
-def _tuned(
-    goal: Objective, start: Point, how: Method, steps: int, choices: Any
-) -> tuple[Trace, Plan, Mapping[str, float]]:
-    """Return the descent of a method at the best of many rates and, with momentum, of some β; its plan, and its β."""
+def _entry(course: _Course, name: str, how: Method, rate: float | None, ended: tuple[Trace, Method | None]) -> Entry:
+    """Return the entry of a method that has run."""
+    trace, tuned = ended
+    if tuned is None:
+        return Entry(name, rate, trace, diagnose(trace))
+    settings = {_MOMENTUM: float(tuned.settings[_MOMENTUM])} if _tunes(how) else {}
+    return Entry(name, float(trace.plan["learning_rate"]), trace, diagnose(trace), course.plan(tuned), settings)
 
-    def tried(tuned: Method) -> tuple[Trace, Plan]:
-        plan = make_plan(goal, start, {"steps": steps, "method": tuned, **choices})
-        return at_best_rate(plan), plan
 
-    first, plan = tried(how)
-    if _MOMENTUM not in how.settings or dict(how.settings) != dict(how.spec.defaults):
-        return first, plan, {}
-    runs = [(first, plan)]
+def _tunes(how: Method) -> bool:
+    """Tell whether a method has a β that was left to the race."""
+    return _MOMENTUM in how.settings and dict(how.settings) == dict(how.spec.defaults)
+
+
+def _tuned(course: _Course, how: Method) -> tuple[Trace, Method]:
+    """Return the descent of a method at the best of many rates and, with momentum, of some β; and it with that β."""
+    runs = [(at_best_rate(course.plan(how)), how)]
+    if not _tunes(how):
+        return runs[0]
     # The best β of a bowl follows from its condition number; ½ is tried besides, as most ground is no bowl.
-    for beta in {_best_beta(how, first), _OTHER_BETA} - {None, float(how.settings[_MOMENTUM])}:
-        runs.append(tried(method(how.spec, **{_MOMENTUM: beta})))
-    best, plan = min(runs, key=lambda run: standing(run[0]))
-    return best, plan, {_MOMENTUM: float(plan.method.settings[_MOMENTUM])}
+    for beta in {_best_beta(how, runs[0][0]), _OTHER_BETA} - {None, float(how.settings[_MOMENTUM])}:
+        other = method(how.spec, **{_MOMENTUM: beta})
+        runs.append((at_best_rate(course.plan(other)), other))
+    return min(runs, key=lambda run: standing(run[0]))
 
 
 def _best_beta(how: Method, best: Trace) -> float | None:

@@ -8,7 +8,9 @@ method of `descend` a block runs a hundred steps and ends when none of its point
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -18,12 +20,16 @@ from downslope._arrays import JAX_ARRAYS, LANE_ARRAYS, NUMPY_ARRAYS, Arrays
 from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent import array_seconds, evaluation_seconds, step_seconds
-from downslope.ensembles._lanes import Lanes, begin_lanes, chosen_lanes, count, side_by_side, step_lanes, wide
+from downslope.ensembles._lanes import Lanes, begin_lanes, chosen_lanes, on_device, step_lanes, wide
 from downslope.ensembles._space import RowLayout, Slopes, Space, compiled_slopes, in_units, numeric_objective, program
+from downslope.executors import Crew, Unit
 from downslope.methods import Method, Rule, RuleInput, rule_of
 
 _BLOCK = 200  # starts whose state fits a core's first-level cache; larger blocks are slower per start
 _BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block
+_FEWEST_BLOCKS, _SMALLEST_BLOCK = 8, 16  # few starts are so many blocks, which keep some cores busy
+_PIECES, _MOST_BLOCKS = 64, 500  # units of work that starts are dealt out in; blocks of one: some seconds' work
+_NUMPY_BLOCK = 1 << 14
 _CHUNK = 100  # steps between two tests for the end
 _STILL = 1e-15  # a relative change below it over a chunk is none
 _FLOW = 200  # small steps along −∇f, which decide the basin
@@ -44,43 +50,129 @@ class DescentEnds(NamedTuple):
     evaluations: int
 
 
-def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, steps: int, engine: str) -> DescentEnds:
-    """Return where a method of `descend` ends from each start.
+@dataclass(frozen=True, eq=False)
+class DescentKind:
+    """How descents from many starts go down.
 
     Args:
         space: the box or cloud; points are kept inside a box.
-        starts: shape (starts, size).
-        method: the method.
-        rate: the learning rate α, NaN for a method without one.
-        steps: the maximum number of steps.
         engine: "numpy" or "jax".
+        method: a method of `descend`; None for small steps along −∇f, then BFGS.
+        rate: the learning rate α, NaN for a method without one.
+        steps: the maximum number of steps of the method.
     """
-    objective = space.objective
-    settings = {name: np.float64(number) for name, number in method.settings.items()} | {"seed": np.uint32(0)}
-    if engine == "numpy":
-        return _by_method_in_numpy(space, starts, method, rate, steps, settings)
-    bounds = (space.low, space.high) if space.bounded else None
-    run = program(space, _compiled_method, method.structure, space.bounded)
-    pieces, unpadded = _pieces(starts.astype(objective.precision), _BLOCK)
-    shared = (np.asarray(rate, objective.precision), settings, np.int64(steps), bounds, objective.data)
-    ended = side_by_side(run, [(piece, *shared) for piece in pieces], objective.precision)
-    points = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
-    return DescentEnds(points.astype(float), sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
+
+    space: Space
+    engine: str
+    method: Method | None = None
+    rate: float = math.nan
+    steps: int = 0
+
+    def block(self, starts: int) -> int:
+        """Return how many of some starts go down together.
+
+        It depends on nothing but their number: a block ends together, so that its size can change the last bits.
+        """
+        if self.engine == "numpy":
+            return _NUMPY_BLOCK
+        room = _BLOCK_BYTES // (8 * self.space.size**2) if self.method is None else _BLOCK
+        return int(np.clip(max(-(-starts // _FEWEST_BLOCKS), _SMALLEST_BLOCK), 1, min(max(room, 1), _BLOCK)))
+
+    def piece(self, starts: int) -> int:
+        """Return how many of some starts make a unit of work: a whole number of blocks."""
+        block = self.block(starts)
+        if self.engine == "numpy":
+            return block
+        return block * int(np.clip(-(-starts // (block * _PIECES)), 1, _MOST_BLOCKS))
+
+    def ends(self, starts: np.ndarray, block: int, blocks: int, number: int) -> DescentEnds:
+        """Return where descents end that make a unit of work.
+
+        Args:
+            starts: shape (starts, size).
+            block: how many go down together.
+            blocks: how many blocks a unit has; the last ones of the last unit are filled with its last start.
+            number: of the unit.
+        """
+        if self.method is None:
+            return _to_the_bottom(self, starts, block, blocks, number)
+        return _by_method(self, starts, block, blocks, number)
 
 
-def to_the_bottom(space: Space, starts: np.ndarray, engine: str) -> DescentEnds:
-    """Return the minimum of the basin that each start lies in: small steps along −∇f, then BFGS.
+@dataclass(frozen=True, eq=False)
+class ManyStarts:
+    """Starts, and how descents from them go down; the subject of units of work, of which each draws its own.
 
     Args:
-        space: the box or cloud.
-        starts: shape (starts, size).
-        engine: "numpy" or "jax".
+        kind: how they go down.
+        count: how many.
+        seed: what they are drawn with.
+        points: the starts themselves, shape (count, size); None for those that the seed stands for.
     """
+
+    kind: DescentKind
+    count: int
+    seed: int = 0
+    points: np.ndarray | None = None
+
+    @property
+    def units(self) -> list[Unit]:
+        """A unit of work for each piece."""
+        return [Unit(_piece, self, (number,)) for number in range(-(-self.count // self.kind.piece(self.count)))]
+
+    def starts(self, number: int) -> np.ndarray:
+        """Return the starts of a piece."""
+        piece = self.kind.piece(self.count)
+        numbers = range(number * piece, min((number + 1) * piece, self.count))
+        if self.points is not None:
+            return self.points[numbers.start : numbers.stop]
+        return self.kind.space.drawn_of(numbers, self.count, self.seed)
+
+    def ends(self, starts: np.ndarray, number: int) -> DescentEnds:
+        """Return where descents from the starts of a piece end."""
+        block, piece = self.kind.block(self.count), self.kind.piece(self.count)
+        return self.kind.ends(starts, block, piece // block, number)
+
+
+def _piece(many: ManyStarts, number: int) -> DescentEnds:
+    """Return the ends of a piece."""
+    return many.ends(many.starts(number), number)
+
+
+def ends_of(many: ManyStarts, crew: Crew) -> DescentEnds:
+    """Return where all descents end, in the order of their starts."""
+    ended = crew.results(many.units)
+    return DescentEnds(np.concatenate([ends.points for ends in ended]), sum(ends.evaluations for ends in ended))
+
+
+def _by_method(kind: DescentKind, starts: np.ndarray, block: int, blocks: int, number: int) -> DescentEnds:
+    """Return where a method of `descend` ends from each start."""
+    space, method = kind.space, kind.method
+    assert method is not None
+    objective = space.objective
+    settings = {name: np.float64(number) for name, number in method.settings.items()} | {"seed": np.uint32(0)}
+    if kind.engine == "numpy":
+        return _by_method_in_numpy(space, starts, method, kind.rate, kind.steps, settings)
+    bounds = (space.low, space.high) if space.bounded else None
+    run = program(space, _compiled_method, method.structure, space.bounded)
+    batch = _blocks(starts.astype(objective.precision), block, blocks)
+    shared = (np.asarray(kind.rate, objective.precision), settings, np.int64(kind.steps), bounds, objective.data)
+    points, taken = on_device(run, (batch, *shared), number, objective.precision)
+    return DescentEnds(_rejoined(points)[: len(starts)].astype(float), int(np.sum(taken)) * block)
+
+
+def _to_the_bottom(kind: DescentKind, starts: np.ndarray, block: int, blocks: int, number: int) -> DescentEnds:
+    """Return the minimum of the basin that each start lies in: small steps along −∇f, then BFGS."""
+    space = kind.space
     units = (starts - space.origin) / space.extent
-    if engine == "numpy":
+    if kind.engine == "numpy":
         units, evaluations = _to_the_bottom_in_numpy(space, units)
     else:
-        units, evaluations = _to_the_bottom_compiled(space, units)
+        objective, unpadded = space.objective, len(units)
+        shared = (space.origin, space.extent, space.unit_bounds, objective.data)
+        batch = (_blocks(units, block, blocks), *shared)
+        units, taken = on_device(program(space, _compiled_bottom), batch, number, objective.precision)
+        units, evaluations = _rejoined(units)[:unpadded], int(np.sum(taken)) * block
     points = space.origin + space.extent * units
     if space.bounded:  # rounding must not carry a point on an edge over it
         points = np.where(units <= 0, space.low, np.where(units >= 1, space.high, points))
@@ -152,16 +244,6 @@ def _to_the_bottom_in_numpy(space: Space, units: np.ndarray) -> tuple[np.ndarray
         at = in_units(goal.values_and_gradients, space.origin, space.extent)
         points, taken = _settled(NUMPY_ARRAYS, at, units, space.unit_bounds)
     return points, int(taken) * len(units)
-
-
-def _to_the_bottom_compiled(space: Space, units: np.ndarray) -> tuple[np.ndarray, int]:
-    objective = space.objective
-    block = int(np.clip(_BLOCK_BYTES // (8 * space.size**2), 1, _BLOCK))
-    pieces, unpadded = _pieces(units, block)
-    shared = (space.origin, space.extent, space.unit_bounds, objective.data)
-    ended = side_by_side(program(space, _compiled_bottom), [(piece, *shared) for piece in pieces], objective.precision)
-    points = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
-    return points, sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces)
 
 
 def _compiled_bottom(layout: RowLayout) -> Any:
@@ -267,24 +349,12 @@ def _compiled_method(layout: RowLayout, method: Method, bounded: bool) -> Any:
 # Blocks of starts, for compiled programs.
 
 
-def _pieces(starts: np.ndarray, block: int) -> tuple[list[np.ndarray], int]:
-    """Split starts into batches of shape (blocks, block, size), padded by the last start; return them and the count.
-
-    Args:
-        starts: shape (starts, size).
-        block: the maximum number of starts per block.
-    """
-    size = min(block, -(-len(starts) // count()))
-    blocks = -(-len(starts) // (size * count()))
-    padded = np.concatenate([starts, np.repeat(starts[-1:], blocks * size * count() - len(starts), axis=0)])
-    return list(padded.reshape(count(), blocks, size, -1)), len(starts)
+def _blocks(starts: np.ndarray, block: int, blocks: int) -> np.ndarray:
+    """Return starts as blocks, shape (blocks, block, size), filled with the last start."""
+    filled = np.concatenate([starts, np.repeat(starts[-1:], blocks * block - len(starts), axis=0)])
+    return filled.reshape(blocks, block, -1)
 
 
 def _rejoined(points: np.ndarray) -> np.ndarray:
     """Reshape points of shape (blocks, block, size) to rows."""
     return points.reshape(-1, points.shape[-1])
-
-
-def _block_of(pieces: list[np.ndarray]) -> int:
-    """Return the number of starts per block."""
-    return pieces[0].shape[1]

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -206,8 +205,9 @@ def chosen_lanes(numpy: ModuleType, chosen: Any, new: Lanes, old: Lanes) -> Lane
     return Lanes(*(_where(numpy, chosen, *fields) for fields in zip(new, old, strict=True)))
 
 
-# Lanes are split into equal batches: one per device, or one per core where the only device is a CPU. XLA runs one small
-# program on one core, so cores are used by running several at a time in threads.
+# Lanes are split into batches of a size that does not depend on the machine: one for each device at a time, or for each
+# core where the only device is a CPU. XLA runs one small program on one core, so cores are used by running several at a
+# time in threads, or in processes.
 
 
 @functools.cache
@@ -227,29 +227,17 @@ def wide(program: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return jax().jit(program, compiler_options={"xla_cpu_prefer_vector_width": "512"})
 
 
-def side_by_side(run: Callable[[Any], Any], pieces: Sequence[Any], kind: str) -> list[Any]:
-    """Run a compiled program on several batches in parallel and return the results on the host, in order.
+def on_device(run: Callable[[Any], Any], batch: Any, number: int, kind: str) -> Any:
+    """Run a compiled program on a batch, on one device of several by turns, and return the result on the host.
 
     Args:
         run: a compiled program of one argument.
-        pieces: its arguments, all of one shape, so that it is compiled once.
+        batch: its argument; all batches are of one shape, so that it is compiled once.
+        number: of the batch.
         kind: "float64" or "float32".
     """
     devices = jax().local_devices()
-
-    def run_piece(index: int) -> Any:
-        with precision(kind):  # a setting of the thread
-            piece = pieces[index]
-            if len(devices) > 1:
-                piece = jax().device_put(piece, devices[index % len(devices)])
-            return jax().device_get(run(piece))
-
-    # The first batch runs in this thread: it compiles, and Ctrl-C reaches it.
-    others = [_pool().submit(run_piece, index) for index in range(1, len(pieces))]
-    return [run_piece(0), *(other.result() for other in others)]
-
-
-@functools.cache
-def _pool() -> ThreadPoolExecutor:
-    """Return the threads; they release Python's lock while their programs run."""
-    return ThreadPoolExecutor(max(count(), 1), thread_name_prefix="downslope")
+    with precision(kind):  # a setting of the thread
+        if len(devices) > 1:
+            batch = jax().device_put(batch, devices[number % len(devices)])
+        return jax().device_get(run(batch))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Unpack
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -16,10 +16,24 @@ from downslope._text import aligned, html_table, number
 from downslope._types import Point, plain
 from downslope.descent import Objective, chosen_engine, obstacle, settings_of_own
 from downslope.descent import objective as objective_of
-from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
+from downslope.ensembles._basins import (
+    Basin,
+    EndGroups,
+    gathered,
+    grouped,
+    heights,
+    is_far,
+    joined,
+    level,
+    point_in_words,
+    relief,
+    shown_row,
+)
 from downslope.ensembles._choices import MultistartChoices
-from downslope.ensembles._descents import bottom_seconds, by_method, method_seconds, to_the_bottom
+from downslope.ensembles._descents import DescentKind, ManyStarts, bottom_seconds, ends_of, method_seconds
+from downslope.ensembles._lanes import count
 from downslope.ensembles._space import Space, space_of
+from downslope.executors import Crew, Unit
 from downslope.formulas import Formula
 from downslope.methods import Method
 from downslope.methods import method as method_of
@@ -28,7 +42,7 @@ _MOST_ROWS = 12
 _TABLE_COLUMNS = 6
 _ROUNDING = 1e-15  # a value nearer to 0 is shown as 0
 _STEPS = 1000
-_MOST_STARTS = 10_000_000
+_LISTED = 100_000  # of more, only groups of ends are kept, and a sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +51,14 @@ class Multistart:
 
     Args:
         basins: the basins where they ended, the lowest first.
-        starts: shape (starts, size).
-        ends: shape (starts, size).
+        count: how many descents there were.
+        starts: shape (starts, size); of more than 100 000, every tenth, hundredth, … as far as they are fewer.
+        ends: of these, shape (starts, size).
         values: the objective at each end, shape (starts,).
         basin: index in `basins` for each start, shape (starts,); −1 for descents that met a value that is not finite or
             were unbounded.
+        lost: how many of all descents met a value that is not finite, or were unbounded.
+        ran_away: how many of all went so far away that the objective seems to be unbounded.
         names: a name for each coordinate.
         evaluations: number of evaluations of value and gradient.
         engine: what ran the descents, "numpy" or "jax".
@@ -50,10 +67,13 @@ class Multistart:
     """
 
     basins: tuple[Basin, ...]
+    count: int
     starts: np.ndarray
     ends: np.ndarray
     values: np.ndarray
     basin: np.ndarray
+    lost: int
+    ran_away: int
     names: tuple[str, ...]
     evaluations: int
     engine: str
@@ -65,22 +85,12 @@ class Multistart:
         """The lowest basin; None if no descent ended at a finite point."""
         return self.basins[0] if self.basins else None
 
-    @property
-    def lost(self) -> int:
-        """The number of descents that met a value that is not finite, or were unbounded."""
-        return int(np.sum(self.basin < 0))
-
-    @property
-    def ran_away(self) -> int:
-        """The number of descents that went so far away that the objective seems to be unbounded."""
-        return int(np.sum((self.basin < 0) & is_far(self.space, self.ends)))
-
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
         return plain(
             {
                 "read_as": self.objective.read_as,
-                "starts": len(self.starts),
+                "starts": self.count,
                 "evaluations": self.evaluations,
                 "engine": self.engine,
                 "basins": [basin.as_dict() for basin in self.basins],
@@ -98,7 +108,7 @@ class Multistart:
         return valleys_as_text(self)
 
     def __repr__(self) -> str:
-        return f"<Multistart of {len(self.starts)} starts, {len(self.basins)} basins>"
+        return f"<Multistart of {self.count} starts, {len(self.basins)} basins>"
 
     def _repr_html_(self) -> str:
         return valleys_as_html(self)
@@ -134,39 +144,111 @@ def multistart(
     [-1.473, 1.347]
     """
     passed = checked(MultistartChoices, choices, also=("objective", "bounds"), settings=settings_of_own(choices))
-    known = defaults(MultistartChoices)
-    chosen = {**known, **passed}
+    chosen = {**defaults(MultistartChoices), **passed}
     goal = objective_of(objective, chosen["data"], units=chosen["units"], table=chosen["table"])
     space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
-    points = space.drawn(chosen["starts"], chosen["seed"])
+    kind = _kind(space, chosen, passed)
+    many = ManyStarts(kind, chosen["starts"], chosen["seed"])
+    with Crew(chosen["executor"], threads=count if kind.engine == "jax" else 1) as crew:
+        return _by_groups(many, crew) if many.count > _LISTED else _one_by_one(many, crew)
+
+
+def _one_by_one(many: ManyStarts, crew: Crew) -> Multistart:
+    """Return the basins of descents of which each is listed."""
+    kind, space = many.kind, many.kind.space
+    ended = ends_of(many, crew)
+    basins, basin = gathered(space, ended.points)
+    return Multistart(
+        basins=basins,
+        count=many.count,
+        starts=space.drawn(many.count, many.seed),
+        ends=ended.points,
+        values=heights(space, ended.points),
+        basin=basin,
+        lost=int(np.sum(basin < 0)),
+        ran_away=int(np.sum((basin < 0) & is_far(space, ended.points))),
+        names=space.layout.names,
+        evaluations=ended.evaluations,
+        engine=kind.engine,
+        objective=space.objective,
+        space=space,
+    )
+
+
+class _Grouped(NamedTuple):
+    """The descents of a piece of many starts.
+
+    Args:
+        groups: where they ended; `group` is that of the starts that are listed.
+        starts: those that are listed, shape (listed, size).
+        ends: theirs.
+        evaluations: of all.
+    """
+
+    groups: EndGroups
+    starts: np.ndarray
+    ends: np.ndarray
+    evaluations: int
+
+
+def _grouped_piece(many: ManyStarts, number: int, every: int) -> _Grouped:
+    """Descend from the starts of a piece, and return where they ended as groups."""
+    starts = many.starts(number)
+    ended = many.ends(starts, number)
+    groups = grouped(many.kind.space, ended.points)
+    first = -number * many.kind.piece(many.count) % every
+    listed = slice(first, None, every)
+    groups = replace(groups, group=groups.group[listed])
+    return _Grouped(groups, starts[listed], ended.points[listed], ended.evaluations)
+
+
+def _by_groups(many: ManyStarts, crew: Crew) -> Multistart:
+    """Return the basins of so many descents that only groups of them, and a sample, are held in one process."""
+    kind, space = many.kind, many.kind.space
+    every = 10 ** math.ceil(math.log10(many.count / _LISTED))
+    units = [Unit(_grouped_piece, many, (*unit.arguments, every)) for unit in many.units]
+    parts: list[_Grouped] = crew.results(units)
+    basins, indices = joined(space, [part.groups for part in parts], many.count)
+    ends = np.concatenate([part.ends for part in parts])
+    # Of an index, −2 is the rest and −1 none.
+    basin = np.concatenate([index[part.groups.group] for index, part in zip(indices, parts, strict=True)])
+    return Multistart(
+        basins=basins,
+        count=many.count,
+        starts=np.concatenate([part.starts for part in parts]),
+        ends=ends,
+        values=heights(space, ends),
+        basin=basin,
+        lost=many.count - sum(basin.count for basin in basins),
+        ran_away=sum(part.groups.away for part in parts),
+        names=space.layout.names,
+        evaluations=sum(part.evaluations for part in parts),
+        engine=kind.engine,
+        objective=space.objective,
+        space=space,
+    )
+
+
+def _kind(space: Space, chosen: Mapping[str, Any], passed: Mapping[str, Any]) -> DescentKind:
+    """Return how descents go down.
+
+    Raises:
+        SettingError: for settings of a method without one.
+    """
+    known, starts = defaults(MultistartChoices), chosen["starts"]
     settings = {name: value for name, value in passed.items() if name not in known}
     method, learning_rate, steps = chosen["method"], chosen["learning_rate"], chosen["steps"]
+    goal = space.objective
     if method is None:
         if learning_rate is not None or steps is not None or settings:
             needy = next(iter(settings), "learning_rate" if learning_rate is not None else "steps")
             raise SettingError(f"{needy} needs a method", hint="for example method='gradient descent'")
-        seconds = lambda: bottom_seconds(space, len(points))  # noqa: E731 - as below
-        engine = chosen_engine(chosen["engine"], obstacle(goal), seconds)
-        ended = to_the_bottom(space, points, engine)
-    else:
-        how, rate, most = _method_with_rate(method, learning_rate, steps, settings)
-        seconds = lambda: method_seconds(space, len(points), how, most)  # noqa: E731
-        barrier = obstacle(goal) or (None if how.is_plain else "the method is an Optax transformation")
-        engine = chosen_engine(chosen["engine"], barrier, seconds)
-        ended = by_method(space, points, how, rate, most, engine)
-    basins, basin = gathered(space, ended.points)
-    return Multistart(
-        basins=basins,
-        starts=points,
-        ends=ended.points,
-        values=heights(space, ended.points),
-        basin=basin,
-        names=space.layout.names,
-        evaluations=ended.evaluations,
-        engine=engine,
-        objective=goal,
-        space=space,
-    )
+        engine = chosen_engine(chosen["engine"], obstacle(goal), lambda: bottom_seconds(space, starts))
+        return DescentKind(space, engine)
+    how, rate, most = _method_with_rate(method, learning_rate, steps, settings)
+    barrier = obstacle(goal) or (None if how.is_plain else "the method is an Optax transformation")
+    engine = chosen_engine(chosen["engine"], barrier, lambda: method_seconds(space, starts, how, most))
+    return DescentKind(space, engine, how, rate, most)
 
 
 def _method_with_rate(
@@ -212,7 +294,7 @@ def valleys(result: Multistart) -> list[tuple[str, ...]]:
 
 def sentence_on_valleys(result: Multistart) -> str:
     """Return the result in a sentence or two."""
-    count, starts = len(result.basins), len(result.starts)
+    count, starts = len(result.basins), result.count
     lost = _lost(result)
     lowest = result.lowest
     if lowest is None:
@@ -242,7 +324,7 @@ def _lost(result: Multistart) -> str:
         return ""
     away = result.ran_away
     if away == result.lost:
-        many = "All" if away == len(result.starts) else str(away)
+        many = "All" if away == result.count else str(away)
         return f" {many} went down without end: the objective looks unbounded below."
     ran = f", and {away} went down without end" if away else ""
     return f" {result.lost - away} met a value that is not finite{ran}."
@@ -254,7 +336,7 @@ def _at_poles(result: Multistart, poles: Sequence[Basin]) -> str:
     more = f" and at {len(poles) - 1} more pole{'s' if len(poles) > 2 else ''}" if len(poles) > 1 else ""
     ended = sum(basin.count for basin in poles)
     first = f"The value falls without bound at the pole {where}{more}, so there is no lowest value."
-    second = f" {ended} of {len(result.starts)} descents ended there."
+    second = f" {ended} of {result.count} descents ended there."
     minima = [basin for basin in result.basins if basin.kind == "minimum"]
     if not minima:
         return f"{first}{second}"

@@ -18,9 +18,10 @@ from downslope.descent import COMPILING, EngineName, Objective, chosen_engine, o
 from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
 from downslope.ensembles._choices import SearchChoices
-from downslope.ensembles._hopping import CHAINS, begin, compiled, in_numpy, iteration_seconds
-from downslope.ensembles._lanes import count, side_by_side
+from downslope.ensembles._hopping import CHAINS, Islands, begin, compiled, in_numpy, iteration_seconds
+from downslope.ensembles._lanes import count, on_device
 from downslope.ensembles._space import Space, in_units, numeric_objective, program, space_of
+from downslope.executors import Crew, Unit
 from downslope.formulas import Formula
 
 _ISLANDS = 4
@@ -179,9 +180,18 @@ def search(
     goal = objective_of(objective, chosen["data"], units=chosen["units"], table=chosen["table"])
     space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
     began = time.perf_counter()
-    run = _IslandSearch(space, chosen["islands"] or _ISLANDS, chosen["seed"], chosen["engine"])
-    stopped = run.until(chosen["confirmations"], chosen["target"], chosen["seconds"], chosen["evaluations"])
-    return run.result(stopped, time.perf_counter() - began)
+    islands = chosen["islands"] or _ISLANDS
+    with Crew(chosen["executor"], threads=count) as crew:
+        run = _IslandSearch(space, islands, chosen["seed"], chosen["engine"], crew)
+        stopped = run.until(chosen["confirmations"], chosen["target"], chosen["seconds"], chosen["evaluations"])
+        return run.result(stopped, time.perf_counter() - began)
+
+
+def _advanced(space: Space, islands: Islands, number: int, seed: int, first: int, iterations: int) -> Islands:
+    """Return some islands after a number of iterations, compiled."""
+    numbers = np.uint32(seed), np.int64(first), np.int64(iterations)
+    shared = (*numbers, space.origin, space.extent, space.unit_bounds, space.objective.data)
+    return on_device(program(space, compiled), (islands, *shared), number, "float64")
 
 
 class _IslandSearch:
@@ -192,14 +202,15 @@ class _IslandSearch:
         islands: number of islands.
         seed: seed of the random numbers.
         engine: "numpy", "jax" or "auto".
+        crew: advances them once they are compiled.
     """
 
-    def __init__(self, space: Space, islands: int, seed: int, engine: EngineName) -> None:
-        self.space = space
+    def __init__(self, space: Space, islands: int, seed: int, engine: EngineName, crew: Crew) -> None:
+        self.space, self._crew = space, crew
         self.evaluations = 0
         self._seed, self._count = seed, islands
         self._iterations, self._compiling = 0, 0.0
-        self._program: Any = None
+        self._compiled = False
         self._states = [begin(seed, np.arange(islands), space.unit_bounds, _MOST_ROUNDS)]
         self._engine = chosen_engine(engine, obstacle(space.objective), lambda: 0.0)
         # How long a search takes is not known beforehand. It is compiled once NumPy has computed for about as long as
@@ -246,7 +257,7 @@ class _IslandSearch:
     def _is_worth_compiling(self, left: float) -> bool:
         """Whether NumPy has computed for as long as compiling takes; not in the last seconds that are left."""
         return (
-            self._program is None
+            not self._compiled
             and self._iterations >= self._most_in_numpy
             and (not self._most_in_numpy or left > COMPILING)
         )
@@ -254,8 +265,9 @@ class _IslandSearch:
     def _compile(self) -> None:
         """Go on in JAX from here."""
         began = time.perf_counter()
-        self._program = program(self.space, compiled)
-        pieces = next(size for size in range(min(count(), self._count), 0, -1) if self._count % size == 0)
+        self._compiled = True
+        # By twos whatever the machine, since another number of lanes may round otherwise.
+        pieces = self._count // 2 if self._count % 2 == 0 else self._count
         (state,) = self._states
         leaves = [np.split(np.asarray(leaf), pieces) for leaf in jax().tree.leaves(state)]
         shape = jax().tree.structure(state)
@@ -267,13 +279,13 @@ class _IslandSearch:
     def _advance(self, iterations: int) -> None:
         """Advance every island by a number of iterations."""
         space, first = self.space, self._iterations + 1
-        if self._program is None:
+        if not self._compiled:
             (state,) = self._states
             self._states = [in_numpy(self._at, state, self._seed, first, iterations, space.unit_bounds)]
         else:
-            numbers = np.uint32(self._seed), np.int64(first), np.int64(iterations)
-            shared = (*numbers, space.origin, space.extent, space.unit_bounds, space.objective.data)
-            self._states = side_by_side(self._program, [(state, *shared) for state in self._states], "float64")
+            span = self._seed, first, iterations
+            units = [Unit(_advanced, space, (state, number, *span)) for number, state in enumerate(self._states)]
+            self._states = self._crew.results(units)
         self._iterations += iterations
         self.evaluations += iterations * self._count * CHAINS
 

@@ -103,13 +103,32 @@ class Space:
 
     def drawn(self, count: int, seed: int) -> np.ndarray:
         """Return starts, shape (count, size): quasi-random in a box, normal in a cloud."""
+        return self.drawn_of(range(count), count, seed)
+
+    def drawn_of(self, numbers: range, count: int, seed: int) -> np.ndarray:
+        """Return some of the starts that `drawn` returns, which any process can draw alone, shape (numbers, size)."""
+        first, last = numbers.start, numbers.stop
         if self.bounded:
-            return self.origin + self.extent * even(count, self.size, seed)
-        return self.origin + self.extent * np.random.default_rng(seed).normal(size=(count, self.size))
+            return self.origin + self.extent * even(last - first, self.size, seed, first)
+        blocks = range(first // _DRAWN, -(-last // _DRAWN))
+        drawn = np.concatenate(
+            [_normal(seed, block, min(_DRAWN, count - block * _DRAWN), self.size) for block in blocks]
+        )
+        begun = first - blocks.start * _DRAWN
+        return self.origin + self.extent * drawn[begun : begun + last - first]
 
 
-def even(count: int, size: int, seed: int) -> np.ndarray:
-    """Return quasi-random points in the unit cube, shape (count, size).
+_DRAWN = 1 << 17  # starts of a cloud that one generator draws
+
+
+@functools.lru_cache(maxsize=1)  # a worker draws its starts in order
+def _normal(seed: int, block: int, rows: int, size: int) -> np.ndarray:
+    """Return normal numbers, shape (rows, size)."""
+    return np.random.default_rng((seed, block) if block else seed).normal(size=(rows, size))
+
+
+def even(count: int, size: int, seed: int, first: int = 0) -> np.ndarray:
+    """Return quasi-random points in the unit cube, shape (count, size), from the point `first` on.
 
     Point k is the fractional part of k·(1/φ, 1/φ², …) plus a random offset, with φ^(size + 1) = φ + 1. These multiples
     leave no large gaps and no clusters in any number of points, unlike independent ones and unlike a grid
@@ -119,7 +138,7 @@ def even(count: int, size: int, seed: int) -> np.ndarray:
     ratio = 2.0
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (size + 1))
-    multiples = np.outer(np.arange(1, count + 1), ratio ** -np.arange(1.0, size + 1))
+    multiples = np.outer(np.arange(first + 1, first + count + 1), ratio ** -np.arange(1.0, size + 1))
     return (np.random.default_rng(seed).random(size) + multiples) % 1.0
 
 

@@ -35,6 +35,8 @@ from downslope.descent import (
 )
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import SweepChoices
+from downslope.ensembles._lanes import count
+from downslope.executors import Crew, ExecutorLike
 from downslope.formulas import Formula
 from downslope.trace import Spectrum, Trace
 
@@ -183,15 +185,23 @@ def sweep(
     if "learning_rate" in choices:
         raise SettingError("a sweep tries many rates", hint="learning_rates=[0.01, 0.1, 1] says which")
     passed = checked(SweepChoices, choices, also=(*_POSITIONAL, "learning_rates"), settings=settings_of_own(choices))
+    executor = passed.pop("executor", None)
     base = make_plan(objective, start, {"steps": schema(SweepChoices)["steps"].default, **passed})
-    return sweep_of(base, None if learning_rates is None else _checked(learning_rates))
+    rates = None if learning_rates is None else _checked(learning_rates)
+    with crew_of(executor, base) as crew:
+        return sweep_of(base, rates, crew)
 
 
-def sweep_of(base: Plan, rates: np.ndarray | None = None) -> Sweep:
+def crew_of(executor: ExecutorLike, plan: Plan) -> Crew:
+    """Return the crew for descents like that of a plan; NumPy's hold the interpreter, so that threads gain nothing."""
+    return Crew(executor, threads=count if plan.runs_in == "jax" else 1)
+
+
+def sweep_of(base: Plan, rates: np.ndarray | None = None, crew: Crew | None = None) -> Sweep:
     """Return the sweep of a plan over some rates, ascending; None for those around the largest stable one."""
     base = _swept(base)
-    rates = _default_rates(base) if rates is None else rates
-    traces = descend_at_rates(_trying_no_rates(base), rates)
+    rates = _default_rates(base, crew) if rates is None else rates
+    traces = descend_at_rates(_trying_no_rates(base), rates, crew)
     best = traces.best
     stable = _stable(base, _spectrum(base, traces[best], float(rates[best])))
     if stable is not None and (_is_kinked(traces[best]) or stable < _TIP * rates[0]):
@@ -249,7 +259,7 @@ def _checked(rates: Sequence[float] | np.ndarray) -> np.ndarray:
     return ascending
 
 
-def _default_rates(base: Plan) -> np.ndarray:
+def _default_rates(base: Plan, crew: Crew | None = None) -> np.ndarray:
     """Return rates around the largest stable one, including it and the optimum of theory where it is known."""
     if not base.method.facts.by_curvature:
         return _FREE_RATES
@@ -258,7 +268,7 @@ def _default_rates(base: Plan) -> np.ndarray:
         return _FREE_RATES
     # The bound at the start says little where the curvature varies. A coarse sweep shows where descents end; the bound
     # there is the centre of the fine one.
-    best = descend_at_best_rate(_trying_no_rates(base), at_start * _LOOK)
+    best = descend_at_best_rate(_trying_no_rates(base), at_start * _LOOK, crew)
     spectrum = _spectrum(base, best, float(best.plan["learning_rate"]))
     centre = _stable(base, spectrum) or at_start
     # Close to a kink or a tip the curvature grows without bound, and gives no rate.

@@ -1,0 +1,7 @@
+"""Independent work on any executor: units that travel to processes and machines, and the crew that does them."""
+
+from downslope.executors._choices import ExecutorChoices, ExecutorLike, Submits
+from downslope.executors._crew import Crew
+from downslope.executors._units import Unit, shared
+
+__all__ = ["Crew", "ExecutorChoices", "ExecutorLike", "Submits", "Unit", "shared"]

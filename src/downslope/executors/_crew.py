@@ -1,0 +1,218 @@
+"""The crew: it hands units of work to an executor, and yields what comes of each, once, as they end."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import queue
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from downslope._errors import ExecutorError, in_a_line
+from downslope.executors._kinds import Workers, workers_of
+from downslope.executors._units import Address, Ended, Failed, Lacking, Order, Packer, Unit, done, perform
+
+_ATTEMPTS = 4  # of a unit whose worker ends; then it is the unit that ends them
+_AHEAD = 4  # units for each worker that wait with the executor, so that none is idle while a result travels
+
+
+class _Piece(NamedTuple):
+    """A unit that is under way.
+
+    Args:
+        number: its place among the units.
+        unit: the unit.
+        attempts: how often its worker ended.
+        inline: whether the bytes of its parts travel with it.
+    """
+
+    number: int
+    unit: Unit
+    attempts: int = 0
+    inline: bool = False
+
+
+class Crew:
+    """Workers that do units of work.
+
+    Results do not depend on the workers: a unit computes the same wherever it is done, and each counts once, by its
+    number. A unit whose worker died is handed out again. Use it in a `with` statement, which releases what it began.
+
+    Args:
+        executor: where the work is done; see `ExecutorChoices`.
+        threads: without an executor, how many threads of this process do it, or what says so when the first unit
+            comes; with one, the caller's own.
+
+    Raises:
+        SettingError: for what is no executor, or would hang.
+        MissingExtraError: for the address of a scheduler without Dask.
+    """
+
+    def __init__(self, executor: Any = None, *, threads: int | Callable[[], int] = 1) -> None:
+        self._executor, self._threads = executor, threads
+        if executor is not None:
+            _ = self._workers  # what is no executor is refused here
+        self._packer = Packer()
+        self._addresses: dict[str, Any] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @functools.cached_property
+    def _workers(self) -> Workers:
+        threads = self._threads if isinstance(self._threads, int) or self._executor is not None else self._threads()
+        return workers_of(self._executor, threads if isinstance(threads, int) else 1)
+
+    @property
+    def count(self) -> int:
+        """How many units are done at a time."""
+        return self._workers.count
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the units are done by threads of this process."""
+        return self._workers.shares
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if "_workers" in self.__dict__:
+            self._workers.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def results(self, units: Iterable[Unit], counted: Callable[[int, Any], None] | None = None) -> list[Any]:
+        """Return the result of each unit, in their order.
+
+        Args:
+            units: the units.
+            counted: called with the number and the result of each as it ends.
+
+        Raises:
+            ExecutorError: as `each`.
+        """
+        ended = {}
+        for number, result in self.each(units):
+            ended[number] = result
+            if counted is not None:
+                counted(number, result)
+        return [ended[number] for number in sorted(ended)]
+
+    def each(self, units: Iterable[Unit]) -> Iterator[tuple[int, Any]]:
+        """Yield the number and the result of each unit, as they end; what has not begun is cancelled at an early end.
+
+        Args:
+            units: the units, which may be without end: as many are taken as the workers have room for.
+
+        Raises:
+            ExecutorError: where the executor cannot go on; what has ended was yielded, and is in its `gathered`.
+            Exception: what a unit raised.
+        """
+        source, again = (_Piece(*entry) for entry in enumerate(units)), deque[_Piece]()
+        arrived: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        running: dict[Future[Any], _Piece] = {}
+        room = self._workers.count * _AHEAD if self._workers.count > 1 else 1
+        gathered: dict[int, Any] = {}
+        broken: BaseException | None = None
+        try:
+            while True:
+                while broken is None and len(running) < room:
+                    piece = again.popleft() if again else next(source, None)
+                    if piece is None:
+                        break
+                    call = self._call(piece)
+                    try:
+                        future = self._workers.submit(*call)
+                    except Exception as error:  # of a pool that is broken or shut down, or a connection that is lost
+                        broken = error
+                        again.append(piece)
+                        break
+                    running[future] = piece
+                    future.add_done_callback(arrived.put)
+                if not running:
+                    break
+                future = arrived.get()
+                piece = running.pop(future)
+                answer = _answer(future)
+                if isinstance(answer, Ended):
+                    gathered[piece.number] = answer.result
+                    yield piece.number, answer.result
+                elif isinstance(answer, Failed):
+                    raise answer.error
+                elif isinstance(answer, Lacking):
+                    again.append(piece._replace(inline=True))
+                elif isinstance(answer, BrokenExecutor):
+                    broken = answer
+                    again.append(piece)
+                elif piece.attempts + 1 < _ATTEMPTS:
+                    again.append(piece._replace(attempts=piece.attempts + 1, inline=True))
+                else:
+                    raise ExecutorError(
+                        f"unit {piece.number + 1} ended its worker {_ATTEMPTS} times: {in_a_line(answer)}",
+                        hint="it may need more memory than a worker has",
+                        gathered=gathered,
+                    ) from answer
+        finally:
+            for future in running:
+                future.cancel()
+        if broken is not None:
+            raise _broken(broken, gathered, len(again) + sum(1 for _ in itertools.islice(source, _COUNTED)))
+
+    def _call(self, piece: _Piece) -> tuple[Any, ...]:
+        """Return the call that does a unit: a function and its arguments."""
+        unit = piece.unit
+        if self._workers.shares:
+            return done, unit.function, unit.subject, unit.arguments
+        call, arguments = self._packer.call(unit), self._packer.packed(unit.arguments)
+        parts = dict.fromkeys((*call.parts, *arguments.parts))
+        addresses = [self._address(digest, inline=piece.inline) for digest in parts]
+        return perform, Order(call, arguments, os.getpid()), *addresses
+
+    def _address(self, digest: str, *, inline: bool) -> Any:
+        """Return where workers get a part: with the unit, from a file, or from where Dask has scattered it."""
+        content = self._packer.contents[digest]
+        if inline:
+            return Address(digest, content)
+        if digest not in self._addresses:
+            if self._workers.scatter is not None:
+                self._addresses[digest] = self._workers.scatter(Address(digest, content))
+            elif self._workers.local:
+                self._folder = self._folder or tempfile.TemporaryDirectory(prefix="downslope-")
+                file = Path(self._folder.name) / digest
+                file.write_bytes(content)
+                self._addresses[digest] = Address(digest, None, str(file))
+            else:  # a worker that lacks it says so
+                self._addresses[digest] = Address(digest, None)
+        return self._addresses[digest]
+
+
+_COUNTED = 1_000_000  # units that did not begin are counted up to here
+
+
+def _answer(future: Future[Any]) -> Any:
+    """Return what a future came to: the worker's answer, or what kept it from one."""
+    try:
+        error = future.exception()  # not raised: Ctrl-C in a worker is not Ctrl-C here
+    except CancelledError as cancelled:
+        return cancelled
+    return future.result() if error is None else error
+
+
+def _broken(error: BaseException, gathered: dict[int, Any], lost: int) -> ExecutorError:
+    """Return the error for an executor that takes no more work."""
+    if isinstance(error, BrokenExecutor):
+        what = "a worker of the executor ended, and the executor cannot replace it"
+    else:
+        what = f"the executor takes no more work: {in_a_line(error)}"
+    return ExecutorError(
+        f"{what}; {len(gathered)} of {len(gathered) + lost} units had ended",
+        hint="a Dask Client replaces workers and hands their units out again",
+        gathered=gathered,
+    )

@@ -1,0 +1,141 @@
+"""The executors that a crew takes: of `concurrent.futures`, Dask clients, and addresses of Dask schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from downslope._errors import MissingExtraError, SettingError, described
+
+_RETRIES = 3
+_ANSWER = 30  # seconds in which a scheduler must answer
+_UNKNOWN = 64  # workers of an executor that does not say how many it has
+_FOR_EXAMPLE = 'for example executor=ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))'
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What does the units of a crew.
+
+    Args:
+        submit: begins a call, and returns its future.
+        count: how many units are done at a time.
+        shares: whether the workers are threads of this process, so that nothing is packed.
+        local: whether workers are processes of this machine, which can read its files.
+        scatter: sends bytes to every worker, and returns what stands for them as an argument; None where there is none.
+        close: releases what the crew itself began.
+    """
+
+    submit: Callable[..., Future[Any]]
+    count: int
+    shares: bool = False
+    local: bool = False
+    scatter: Callable[[Any], Any] | None = None
+    close: Callable[[], None] = lambda: None
+
+
+def workers_of(executor: Any, threads: int) -> Workers:
+    """Return the workers of an executor.
+
+    Args:
+        executor: the executor; None for threads of this process, which are begun here.
+        threads: how many of them; with one, units are done by the caller's own.
+
+    Raises:
+        SettingError: for what is no executor, or would hang.
+    """
+    if executor is None:
+        if threads <= 1:
+            return Workers(_at_once, 1, shares=True)
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="downslope-unit")
+        # What has begun ends: a thread cannot be stopped.
+        return Workers(pool.submit, threads, shares=True, close=lambda: pool.shutdown(cancel_futures=True))
+    if isinstance(executor, str):
+        return _connected(executor)
+    if _is_client(executor):
+        return _of_client(executor)
+    check_executor(executor)
+    count = getattr(executor, "_max_workers", None)
+    return Workers(
+        executor.submit,
+        count if isinstance(count, int) and count > 0 else _UNKNOWN,
+        shares=isinstance(executor, ThreadPoolExecutor),
+        local=_context_of(executor) is not None,
+    )
+
+
+def check_executor(executor: Any) -> None:
+    """Raise for what cannot run units.
+
+    Raises:
+        SettingError: for something without `submit`, and for workers in which JAX hangs or cannot be loaded.
+    """
+    if executor is None or isinstance(executor, str) or _is_client(executor):
+        return
+    if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
+        raise SettingError(
+            f"an executor has a submit, as those of concurrent.futures have, and {described(executor)} has none",
+            hint=_FOR_EXAMPLE,
+        )
+    if type(executor).__name__ == "InterpreterPoolExecutor":
+        raise SettingError("JAX cannot be loaded in a subinterpreter", hint=_FOR_EXAMPLE)
+    context = _context_of(executor)
+    if context is not None and context.get_start_method() == "fork":
+        raise SettingError(
+            "the workers of this executor are forked, and a forked child hangs once it computes with JAX, whose "
+            "threads are not copied",
+            hint=_FOR_EXAMPLE,
+        )
+
+
+def _context_of(executor: Any) -> Any:
+    """Return the context that starts the processes of a pool; None for one that starts none."""
+    for name in ("_mp_context", "_context"):  # of concurrent.futures and of loky, which say it nowhere else
+        context = getattr(executor, name, None)
+        if callable(getattr(context, "get_start_method", None)):
+            return context
+    return None
+
+
+def _is_client(executor: Any) -> bool:
+    """Tell whether it is a Dask Client, without loading Dask."""
+    return type(executor).__module__.split(".")[0] == "distributed" and hasattr(executor, "scatter")
+
+
+def _of_client(client: Any) -> Workers:
+    """Return the workers of a Dask cluster."""
+    if client.asynchronous:
+        raise SettingError("this Client is asynchronous", hint="Client(address), without asynchronous=True")
+    # Not pure: by the digest of its arguments Dask would take a unit that was cancelled for the next one like it.
+    pool = client.get_executor(pure=False, retries=_RETRIES)
+    count = sum(client.nthreads().values())
+    return Workers(
+        pool.submit, count or _UNKNOWN, scatter=lambda content: client.scatter(content, broadcast=True, hash=False)
+    )
+
+
+def _connected(address: str) -> Workers:
+    """Return the workers of the cluster whose scheduler has an address, with a connection of its own."""
+    try:
+        from distributed import Client  # pyright: ignore[reportMissingImports] - an extra
+    except ImportError:
+        raise MissingExtraError(
+            "a scheduler's address needs Dask", hint='pip install "downslope[cluster]" installs it'
+        ) from None
+    try:
+        client = Client(address, timeout=_ANSWER, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"no Dask scheduler answers at {address!r}", hint="`dask scheduler` prints its address: tcp://host:8786"
+        ) from error
+    workers = _of_client(client)
+    return Workers(workers.submit, workers.count, scatter=workers.scatter, close=client.close)
+
+
+def _at_once(function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+    """Call a function here, and return its future, which is done."""
+    future: Future[Any] = Future()
+    future.set_result(function(*arguments))
+    return future

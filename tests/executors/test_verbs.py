@@ -1,0 +1,83 @@
+"""Verbs over many runs give the same to the last bit wherever the runs take place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import downslope as ds
+from downslope.ensembles import _multistart
+from tests.equality import same
+from tests.fake_executor import Fake
+
+BOX = {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}
+WAVY = "f(x, y) = x⁴ - 8x² + x + y⁴ - 8y² + y"
+TABLE = {"x": np.linspace(0.0, 4.0, 5000), "y": np.linspace(1.0, 9.0, 5000)}
+
+
+def lowest(executor: Any) -> Any:
+    result = ds.search(WAVY, BOX, engine="jax", confirmations=2, executor=executor)
+    return result.value, result.point, result.rounds, result.evaluations, result.basins
+
+
+def valleys(executor: Any) -> Any:
+    result = ds.multistart(WAVY, BOX, starts=500, engine="jax", executor=executor)
+    return result.starts, result.ends, result.values, result.basin, result.basins
+
+
+def cloud(executor: Any) -> Any:
+    result = ds.multistart(WAVY, spread=1.0, starts=300, method="adam", steps=50, engine="jax", executor=executor)
+    return result.starts, result.ends, result.basins, result.evaluations
+
+
+def swept(executor: Any) -> Any:
+    result = ds.sweep(
+        "mean((y - a·x - b)²)", {"a": 0, "b": 0}, [0.01, 0.1, 0.3], data=TABLE, engine="jax", executor=executor
+    )
+    return result.steps, result.values, result.verdicts, [trace.recorded for trace in result.traces], result.sentence
+
+
+def raced(executor: Any) -> Any:
+    methods = ["gradient descent", "momentum", "newton"]
+    result = ds.compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, methods, executor=executor)
+    return [(e.name, e.learning_rate, e.settings, e.trace.recorded, e.swept is None) for e in result.entries]
+
+
+@pytest.mark.parametrize("verb", [lowest, valleys, cloud, swept, raced])
+def test_an_executor_changes_no_bit(verb: Callable[[Any], Any]) -> None:
+    fake = Fake()
+    same(verb(fake), verb(None))
+    assert fake.begun > 1
+
+
+def test_of_very_many_starts_groups_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    each = ds.multistart(WAVY, BOX, starts=400, engine="jax")
+    monkeypatch.setattr(_multistart, "_LISTED", 100)
+    grouped = ds.multistart(WAVY, BOX, starts=400, engine="jax", executor=Fake())
+    assert [basin.count for basin in grouped.basins] == [basin.count for basin in each.basins]
+    same([basin.point for basin in grouped.basins], [basin.point for basin in each.basins])
+    assert grouped.sentence == each.sentence
+    assert grouped.count == 400
+    same(grouped.starts, each.starts[::10])
+    same(grouped.ends, each.ends[::10])
+    same(grouped.basin, each.basin[::10])
+
+
+def test_starts_that_end_nowhere_are_counted_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, box in (("x⁴ - 4x² + ln(x)", {"x": (-2.0, 2.0)}), ("1/x", {"x": (-1.0, 1.0)}), ("x³", None)):
+        where = {"bounds": box} if box else {"spread": 1.0}
+        each = ds.multistart(text, **where, starts=300, engine="jax")
+        with monkeypatch.context() as patch:
+            patch.setattr(_multistart, "_LISTED", 100)
+            grouped = ds.multistart(text, **where, starts=300, engine="jax")
+        assert (grouped.lost, grouped.ran_away, grouped.sentence) == (each.lost, each.ran_away, each.sentence)
+        assert [(b.kind, b.count) for b in grouped.basins] == [(b.kind, b.count) for b in each.basins]
+
+
+def test_an_executor_is_checked_before_any_run() -> None:
+    for verb in (lowest, valleys, cloud, swept, raced):
+        with pytest.raises(ds.SettingError, match="has none"):
+            verb(object())
