@@ -84,7 +84,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Fifty watch trainings that other loops run: by the graph of PyTorch, the state of Optax and callbacks, one module
     # a framework; by logs, one a format; and send traces to trackers, one each. Three more: the choices of a watch, and
     # the two ways of a training of Keras, apart from its callback.
-    assert len(lines) <= 468
+    # Four hand independent runs to executors: the choice, units that travel, kinds of executors, the crew.
+    assert len(lines) <= 472
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from downslope._errors import ExecutorError, in_a_line
-from downslope.executors._kinds import Workers, workers_of
-from downslope.executors._units import Address, Ended, Failed, Lacking, Order, Packer, Unit, done, perform
+from downslope.executors._kinds import WorkerPool, worker_pool_of
+from downslope.executors._units import Ended, Failed, Lacking, Packer, PartAddress, Unit, UnitCall, done, perform
 
 _ATTEMPTS = 4  # of a unit whose worker ends; then it is the unit that ends them
 _AHEAD = 4  # units for each worker that wait with the executor, so that none is idle while a result travels
@@ -39,7 +39,7 @@ class _Piece(NamedTuple):
 
 
 class Crew:
-    """Workers that do units of work.
+    """WorkerPool that do units of work.
 
     Results do not depend on the workers: a unit computes the same wherever it is done, and each counts once, by its
     number. A unit whose worker died is handed out again. Use it in a `with` statement, which releases what it began.
@@ -63,9 +63,9 @@ class Crew:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @functools.cached_property
-    def _workers(self) -> Workers:
+    def _workers(self) -> WorkerPool:
         threads = self._threads if isinstance(self._threads, int) or self._executor is not None else self._threads()
-        return workers_of(self._executor, threads if isinstance(threads, int) else 1)
+        return worker_pool_of(self._executor, threads if isinstance(threads, int) else 1)
 
     @property
     def count(self) -> int:
@@ -173,23 +173,23 @@ class Crew:
         call, arguments = self._packer.call(unit), self._packer.packed(unit.arguments)
         parts = dict.fromkeys((*call.parts, *arguments.parts))
         addresses = [self._address(digest, inline=piece.inline) for digest in parts]
-        return perform, Order(call, arguments, os.getpid()), *addresses
+        return perform, UnitCall(call, arguments, os.getpid()), *addresses
 
     def _address(self, digest: str, *, inline: bool) -> Any:
         """Return where workers get a part: with the unit, from a file, or from where Dask has scattered it."""
         content = self._packer.contents[digest]
         if inline:
-            return Address(digest, content)
+            return PartAddress(digest, content)
         if digest not in self._addresses:
             if self._workers.scatter is not None:
-                self._addresses[digest] = self._workers.scatter(Address(digest, content))
+                self._addresses[digest] = self._workers.scatter(PartAddress(digest, content))
             elif self._workers.local:
                 self._folder = self._folder or tempfile.TemporaryDirectory(prefix="downslope-")
                 file = Path(self._folder.name) / digest
                 file.write_bytes(content)
-                self._addresses[digest] = Address(digest, None, str(file))
+                self._addresses[digest] = PartAddress(digest, None, str(file))
             else:  # a worker that lacks it says so
-                self._addresses[digest] = Address(digest, None)
+                self._addresses[digest] = PartAddress(digest, None)
         return self._addresses[digest]
 
 

@@ -16,7 +16,7 @@ _FOR_EXAMPLE = 'for example executor=ProcessPoolExecutor(mp_context=multiprocess
 
 
 @dataclass(frozen=True)
-class Workers:
+class WorkerPool:
     """What does the units of a crew.
 
     Args:
@@ -36,7 +36,7 @@ class Workers:
     close: Callable[[], None] = lambda: None
 
 
-def workers_of(executor: Any, threads: int) -> Workers:
+def worker_pool_of(executor: Any, threads: int) -> WorkerPool:
     """Return the workers of an executor.
 
     Args:
@@ -48,17 +48,17 @@ def workers_of(executor: Any, threads: int) -> Workers:
     """
     if executor is None:
         if threads <= 1:
-            return Workers(_at_once, 1, shares=True)
+            return WorkerPool(_at_once, 1, shares=True)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="downslope-unit")
         # What has begun ends: a thread cannot be stopped.
-        return Workers(pool.submit, threads, shares=True, close=lambda: pool.shutdown(cancel_futures=True))
+        return WorkerPool(pool.submit, threads, shares=True, close=lambda: pool.shutdown(cancel_futures=True))
     if isinstance(executor, str):
         return _connected(executor)
     if _is_client(executor):
         return _of_client(executor)
     check_executor(executor)
     count = getattr(executor, "_max_workers", None)
-    return Workers(
+    return WorkerPool(
         executor.submit,
         count if isinstance(count, int) and count > 0 else _UNKNOWN,
         shares=isinstance(executor, ThreadPoolExecutor),
@@ -104,19 +104,19 @@ def _is_client(executor: Any) -> bool:
     return type(executor).__module__.split(".")[0] == "distributed" and hasattr(executor, "scatter")
 
 
-def _of_client(client: Any) -> Workers:
+def _of_client(client: Any) -> WorkerPool:
     """Return the workers of a Dask cluster."""
     if client.asynchronous:
         raise SettingError("this Client is asynchronous", hint="Client(address), without asynchronous=True")
     # Not pure: by the digest of its arguments Dask would take a unit that was cancelled for the next one like it.
     pool = client.get_executor(pure=False, retries=_RETRIES)
     count = sum(client.nthreads().values())
-    return Workers(
+    return WorkerPool(
         pool.submit, count or _UNKNOWN, scatter=lambda content: client.scatter(content, broadcast=True, hash=False)
     )
 
 
-def _connected(address: str) -> Workers:
+def _connected(address: str) -> WorkerPool:
     """Return the workers of the cluster whose scheduler has an address, with a connection of its own."""
     try:
         from distributed import Client  # pyright: ignore[reportMissingImports] - an extra
@@ -131,7 +131,7 @@ def _connected(address: str) -> Workers:
             f"no Dask scheduler answers at {address!r}", hint="`dask scheduler` prints its address: tcp://host:8786"
         ) from error
     workers = _of_client(client)
-    return Workers(workers.submit, workers.count, scatter=workers.scatter, close=client.close)
+    return WorkerPool(workers.submit, workers.count, scatter=workers.scatter, close=client.close)
 
 
 def _at_once(function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:

@@ -60,7 +60,7 @@ class Package:
 
 
 @dataclass(frozen=True)
-class Address:
+class PartAddress:
     """Where a worker gets the bytes of a package.
 
     Args:
@@ -75,7 +75,7 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Order:
+class UnitCall:
     """A unit as it travels.
 
     Args:
@@ -195,7 +195,7 @@ _SUBJECTS: OrderedDict[str, Any] = OrderedDict()
 _SHARED: OrderedDict[Hashable, Any] = OrderedDict()
 
 
-def perform(order: Order, *addresses: Address) -> Ended | Failed | Lacking:
+def perform(order: UnitCall, *addresses: PartAddress) -> Ended | Failed | Lacking:
     """Do a unit, and return its result, the error that it raised, or what could not be reached.
 
     Args:
@@ -247,7 +247,7 @@ def _kept(kept: OrderedDict[Any, Any], key: Any, most: int, make: Callable[[], A
     return kept[key]
 
 
-def _opened(package: Package, known: Mapping[str, Address]) -> Any:
+def _opened(package: Package, known: Mapping[str, PartAddress]) -> Any:
     """Return the object that a package is of."""
 
     class Unpickler(pickle.Unpickler):
@@ -262,7 +262,7 @@ def _read(content: bytes) -> Any:
     return pickle.loads(content)  # noqa: S301
 
 
-def _content(digest: str, known: Mapping[str, Address]) -> bytes:
+def _content(digest: str, known: Mapping[str, PartAddress]) -> bytes:
     """Return the bytes of a part.
 
     Raises:
