@@ -19,7 +19,7 @@ TABLE = {"x": np.linspace(0.0, 4.0, 5000), "y": np.linspace(1.0, 9.0, 5000)}
 
 
 def lowest(executor: Any) -> Any:
-    result = ds.search(WAVY, BOX, engine="jax", confirmations=2, executor=executor)
+    result = ds.search(WAVY, BOX, engine="jax", confirmations=2, seconds=600.0, executor=executor)
     return result.value, result.point, result.rounds, result.evaluations, result.basins
 
 
