@@ -53,11 +53,12 @@ def trainer(folder: Path, callback: WatchCallback | None, kind: type[Trainer] = 
         "disable_tqdm": True,
         "use_cpu": True,
     }
+    held_back = choices.pop("eval_dataset", None) or sentences(64, 1)
     return kind(
         bert(),
         TrainingArguments(str(folder), **{**arguments, **choices}),
         train_dataset=sentences(256, 0),
-        eval_dataset=sentences(64, 1),
+        eval_dataset=held_back,
         compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
         callbacks=[] if callback is None else [callback],
     )
@@ -88,6 +89,19 @@ def test_evaluations_are_those_of_the_trainer(tmp_path: Path) -> None:
     assert metrics["validation_accuracy"][-1] == pytest.approx(last["eval_accuracy"])
     run.evaluate()  # after the training, and no part of it
     assert len(callback.trace.metrics["step"]) == len(metrics["step"])
+
+
+def test_of_several_sets_each_is_recorded_and_the_mean_over_them(tmp_path: Path) -> None:
+    callback = WatchCallback()
+    run = trainer(tmp_path, callback, eval_dataset={"news": sentences(64, 1), "wiki": sentences(32, 2)})
+    run.train()
+    rows = {name: x for row in run.state.log_history if row["step"] == 12 for name, x in row.items()}
+    metrics = callback.trace.metrics
+    for score in ("loss", "accuracy"):
+        sets = [rows[f"eval_{name}_{score}"] for name in ("news", "wiki")]
+        assert [metrics[f"validation_{name}_{score}"][-1] for name in ("news", "wiki")] == pytest.approx(sets)
+        assert metrics[f"validation_{score}"][-1] == pytest.approx(np.mean(sets))
+    assert np.isfinite(metrics["validation_loss"]).sum() == 2  # evaluations
 
 
 def test_weights_are_those_of_an_unwatched_training(tmp_path: Path) -> None:

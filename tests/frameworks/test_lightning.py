@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,20 @@ def test_two_optimizers_that_are_stepped_by_hand() -> None:
     module.automatic_optimization = False
     fit(module, callback)
     np.testing.assert_allclose(callback.trace.recorded["value"], module.losses, rtol=1e-5)
+
+
+def sent(callback: WatchCallback) -> WatchCallback:
+    return pickle.loads(pickle.dumps(callback))  # noqa: S301 - its own
+
+
+def test_the_callback_goes_to_processes_of_its_own() -> None:
+    """As `ddp_spawn` sends it: the record stays with process 0, in the folder."""
+    callback = sent(WatchCallback("runs/one", every=3))
+    assert isinstance(callback, Callback)
+    assert (callback.folder, callback.choices) == ("runs/one", {"every": 3})
+    fit(Classifier(), running := WatchCallback())
+    with pytest.raises(ds.TraceError, match="in this process"):
+        sent(running).trace  # noqa: B018 - looking it up is the test
 
 
 def test_the_callback_is_one_of_lightning_and_of_this_package() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +165,26 @@ def test_a_broadcast_loss_is_named_without_a_criterion() -> None:
     assert ds.diagnose(watch.close())[0].symptom == "wrong_loss"
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_the_first_writes_and_sends(
+    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from downslope.watching.torch import _watch
+
+    needs("tensorboardX")
+    monkeypatch.setattr(_watch, "rank_and_processes", lambda: (rank, 2))
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    watch = ds.watch(model, optimizer, tmp_path / "run", also=f"tensorboard:{tmp_path / 'board'}")
+    watch.loss(model(torch.ones(3, 2)).square().mean()).backward()
+    optimizer.step()
+    trace = watch.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["board", "run"] if rank == 0 else [])
+    assert trace.facts["notes"] == [
+        "Loss, layers and scores are those of process 0 of 2, on its own share of each batch."
+    ]
+
+
 def test_a_failing_look_stops_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     from downslope.watching.torch import _watch
 
@@ -218,6 +241,19 @@ def test_a_folder_is_followed_and_gone_on_with(tmp_path: Path) -> None:
         np.testing.assert_array_equal(column, trace.recorded[name], err_msg=name)
     for name, column in unbroken.layer_columns.items():
         np.testing.assert_array_equal(np.asarray(column), np.asarray(trace.layer_columns[name]), err_msg=name)
+
+
+def test_what_was_flushed_survives_a_kill_and_a_checkpoint_goes_on(tmp_path: Path) -> None:
+    script = Path(__file__).parent / "torch_kills.py"
+    done = subprocess.run([sys.executable, str(script), str(tmp_path), "8"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kills = json.loads(done.stdout)
+    assert len(kills) == 8
+    for kill in kills:
+        assert kill["rows"] > kill["began"] - 10, kill  # two flushes
+        assert kill["differences"] == []
+    ends = [(kill["ended"], kill["end_differences"]) for kill in kills if "ended" in kill]
+    assert ends == [(150, [])] * 2
 
 
 def test_nothing_waits_for_a_number_between_flushes() -> None:

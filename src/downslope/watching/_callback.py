@@ -6,7 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
 from downslope._errors import MissingExtraError, TraceError
 from downslope.watching._choices import WatchChoices
@@ -39,7 +39,7 @@ class WatchingCallback:
         MissingExtraError: if the framework is not installed.
     """
 
-    _base: ClassVar[Callable[[], type]]
+    _base: ClassVar[Any]  # the function that returns the framework's own class
     _package: ClassVar[str]
 
     def __init_subclass__(cls, base: Callable[[], type] | None = None, package: str = "") -> None:
@@ -64,11 +64,20 @@ class WatchingCallback:
         self._sets: dict[str, dict[str, float]] = {}  # of the last evaluation
         self._evaluated_at: int | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The joined class has no name of its own to be looked up by. What runs stays in its process.
+        kind = next(each for each in type(self).__mro__ if each.__dict__.get("_base") is not None)
+        return _restored, (kind, {**vars(self), "watch": None})
+
     @property
     def trace(self) -> Trace:
         """The trace so far, or of the whole training once that has ended."""
         if self.watch is None:
-            raise TraceError("the training has not begun", hint="pass the callback to the trainer, and train")
+            raise TraceError(
+                "the training has not begun in this process",
+                hint="pass the callback to the trainer, and train; of a training in processes of its own, such as "
+                "ddp_spawn, ds.load_trace reads the folder",
+            )
         return self.watch.trace
 
     def _begin(self, model: Any, optimizer: Any, **known: Any) -> Watch:
@@ -82,7 +91,7 @@ class WatchingCallback:
         return self.watch
 
     def _chosen(self, known: Any) -> WatchChoices:
-        return {**known, **self.choices}
+        return cast(WatchChoices, {**known, **self.choices})
 
     def _loss(self, loss: Any) -> None:
         """Tell the loss of a batch."""
@@ -114,6 +123,13 @@ class WatchingCallback:
         """Close the watch."""
         if self.watch is not None:
             self.watch.close(outcome)
+
+
+def _restored(kind: type[WatchingCallback], state: Mapping[str, Any]) -> WatchingCallback:
+    """Return a callback that was pickled."""
+    callback = kind.__new__(kind)
+    vars(callback).update(state)
+    return callback
 
 
 @functools.cache

@@ -19,45 +19,11 @@ import numpy as np
 from downslope._errors import SettingError, TraceError, described
 from downslope._types import Columns
 from downslope.trace import Journal, Outcome, Spectrum, Trace, load, writing
+from downslope.watching._chunks import Chunks, arrays, joined, reordered
 
 STEP_COLUMNS = ("gradient_norm", "update_norm", "learning_rate")  # beside `step` and `value`
 _WRITE_SECONDS = 1.0  # from one writing to disk to the next, at the least
 _MOST_KEPT = 2**26  # bytes of rows by layer and by part; beyond, those that the journal holds are dropped from memory
-
-
-class Chunks:
-    """Columns that grow by chunks of rows; they are joined when they are read."""
-
-    def __init__(self) -> None:
-        self._chunks: list[dict[str, np.ndarray]] = []
-        self._rows = 0
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def append(self, columns: Columns) -> None:
-        """Append rows; those of a column that is missing, here or before, are NaN."""
-        chunk = {name: np.asarray(column) for name, column in columns.items()}
-        rows = len(next(iter(chunk.values()), ()))
-        if rows:
-            self._chunks.append(chunk)
-            self._rows += rows
-
-    def since(self, first: int = 0) -> dict[str, np.ndarray]:
-        """Return the rows from `first` on."""
-        if len(self._chunks) > 1:
-            self._chunks = [_joined(self._chunks)]
-        return {name: column[first:] for name, column in self._chunks[0].items()} if self._chunks else {}
-
-    def replace(self, columns: Columns) -> None:
-        """Put other rows in the place of all."""
-        self._chunks, self._rows = [], 0
-        self.append(columns)
-
-    @property
-    def bytes(self) -> int:
-        """The memory that all rows take."""
-        return sum(column.nbytes for chunk in self._chunks for column in chunk.values())
 
 
 class WatchedRows:
@@ -84,6 +50,7 @@ class WatchedRows:
         self.folder = None if folder is None else Path(folder).absolute()
         self.plan: dict[str, Any] = {"read_as": "a training", "method": "", **(plan or {})}
         self.facts: dict[str, Any] = dict(facts or {})
+        self.writes = True  # also to trackers; of several processes that train together only the first
         self.versions: dict[str, str] = {}
         self.start: Columns = {}
         self.part_names: tuple[str, ...] = ()
@@ -160,7 +127,7 @@ class WatchedRows:
             self._layers.replace({"activation_mean": np.full((len(self._looks), len(self.layer_names)), np.nan)})
             return
         self._layers.replace(
-            {name: _reordered(column, before, self.layer_names) for name, column in self._layers.since().items()}
+            {name: reordered(column, before, self.layer_names) for name, column in self._layers.since().items()}
         )
 
     def add_looks(self, steps: Sequence[int], parts: Columns, layers: Columns) -> None:
@@ -359,6 +326,10 @@ class WatchedRows:
         self.release()
         self.folder = None
 
+    def leave_writing(self) -> None:
+        """Write nothing, and send nothing: another process of the training does."""
+        self.folder, self.writes = None, False
+
     def release(self) -> None:
         """Let others write the folder."""
         if self._lock is not None:
@@ -387,9 +358,9 @@ class WatchedRows:
         if not self._dropped or self._store is None:
             return
         rows = self._store.journal.rows()
-        self._parts.replace(_joined([dict(rows.parts), self._parts.since()]))
+        self._parts.replace(joined([dict(rows.parts), self._parts.since()]))
         layers = {name: column for name, column in rows.layers.items() if name != "step"}
-        self._layers.replace(_joined([layers, self._layers.since()]))
+        self._layers.replace(joined([layers, self._layers.since()]))
         self._dropped = 0
 
     # --- to go on later ------------------------------------------------------------------------------------------
@@ -423,11 +394,11 @@ class WatchedRows:
             raise SettingError("a watch goes on from a state before its first row", hint="load it before the loop")
         last = state["last_step"]
         if "steps" in state:
-            self._steps.replace(_arrays(state["steps"]))
+            self._steps.replace(arrays(state["steps"]))
             self._gaps = {name: list(steps) for name, steps in state["gaps"].items()}
             self._looks, self.layer_names = list(state["looks"]), tuple(state["layer_names"])
-            self._parts.replace(_arrays(state["parts"]))
-            self._layers.replace(_arrays(state["layers"]))
+            self._parts.replace(arrays(state["parts"]))
+            self._layers.replace(arrays(state["layers"]))
             self._measured = {int(step): dict(row) for step, row in state["measured"].items()}
         elif self.folder is not None:
             self._overwrite = True  # it is gone on with
@@ -467,33 +438,3 @@ class _Store:
         self.steps = self.looks = self.spectra = self.evaluations = 0
         self.facts: tuple[Any, Any] | None = None
         self.wrote = -float("inf")
-
-
-def _joined(chunks: Sequence[Columns]) -> dict[str, np.ndarray]:
-    """Return chunks of columns one after another; NaN in those of a chunk that lacks a column."""
-    chunks = [chunk for chunk in chunks if chunk]
-    joined = {}
-    for name in dict.fromkeys(name for chunk in chunks for name in chunk):
-        like = next(chunk[name] for chunk in chunks if name in chunk)
-        joined[name] = np.concatenate(
-            [
-                chunk[name]
-                if name in chunk
-                else np.full((len(next(iter(chunk.values()))), *np.shape(like)[1:]), np.nan)
-                for chunk in chunks
-            ]
-        )
-    return joined
-
-
-def _reordered(column: np.ndarray, before: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
-    """Return a column by layer in the order of other names; NaN for those that are new."""
-    array = np.full((len(column), len(names)), np.nan)
-    for index, name in enumerate(names):
-        if name in before:
-            array[:, index] = column[:, before.index(name)]
-    return array
-
-
-def _arrays(columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(column, np.int64 if name == "step" else float) for name, column in columns.items()}

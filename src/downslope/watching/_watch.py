@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar, Unpack
 
 from downslope._choices import checked, defaults, door
-from downslope._errors import SettingError, TraceError, described
+from downslope._errors import DownslopeError, SettingError, TraceError, described
 from downslope._types import Columns
 from downslope.trace import Outcome, Trace
 from downslope.watching._choices import WatchChoices
@@ -378,8 +378,14 @@ def begin_watch(
     rows = WatchedRows(folder, overwrite=passed["overwrite"], plan={} if name is None else {"read_as": name})
     if steps is not None:
         rows.plan["steps"] = steps
-    followers = _followers(passed["also"], name)
-    return Watch(rows, make(rows, passed), flush=passed["flush"], followers=followers)
+    instrument = make(rows, passed)
+    try:
+        followers = _followers(passed["also"], name) if rows.writes else ()
+    except DownslopeError:
+        if instrument is not None:
+            instrument.close()
+        raise
+    return Watch(rows, instrument, flush=passed["flush"], followers=followers)
 
 
 def _instrument(model: Any, optimizer: Any, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:

@@ -129,6 +129,7 @@ class CompiledLoop:
         self._model, self._batches, self._sample = model, batches, sample
         self.step, self.evaluated = 0, 0.0
         self._looks: KeptBatchInstrument | None = None
+        self._plan: dict[str, Any] = {}
         optimizer = model().optimizer
         self._first, self._schedule = int(optimizer.iterations), _schedule(optimizer)
         self.begin_epoch()
@@ -136,7 +137,8 @@ class CompiledLoop:
     def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
         """Return what looks at the model on the sample, with JAX as the backend; None else."""
         model = self._model()
-        rows.plan |= _plan(model.optimizer)
+        self._plan = rows.plan
+        self._plan |= _plan(model.optimizer)
         looked_at = keras_itself().backend.backend() == "jax" and _takes_a_step_a_batch(model)
         if looked_at and self._sample is not None:
             try:
@@ -174,7 +176,9 @@ class CompiledLoop:
             count = _examples(self._model())
             if count:
                 examples = count - size
-                self._size = count / self._done if before == 0 else self._size
+                if before == 0:
+                    self._size = count / self._done
+                    self._plan.setdefault("batches", {"size": round(self._size), "accumulate": 1})
         total = mean * (size + examples) - self._mean * size
         self._mean = mean
         watch.row(self.step, loss=total / examples, learning_rate=self._rate)

@@ -77,7 +77,7 @@ class LoopInstrument:
             )
         self._rows, self._every = rows, every
         if jax().process_index():  # of several processes the first writes
-            rows.keep_in_memory()
+            rows.leave_writing()
         self._looks = None if loss is None else LossLooks(loss, model, batch)
         self._curvature = None if self._looks is None else CurvatureLooks(self._looks, rows, curvature_every)
         self._data = facts_of_batch(batch, most_rows) if self._looks is not None else {}

@@ -34,6 +34,13 @@ def unwrapped(model: Module) -> Module:
         model = inner
 
 
+def rank_and_processes() -> tuple[int, int]:
+    """Return the number of this process among those that train together, and how many these are."""
+    distributed = torch.distributed
+    together = distributed.is_available() and distributed.is_initialized()
+    return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+
+
 class Parts:
     """The parameters of a model, by part.
 

@@ -16,7 +16,7 @@ from downslope.watching.torch._curvature import CurvatureEnds, ends_of
 from downslope.watching.torch._facts import network_facts
 from downslope.watching.torch._library import Module, Tensor, torch
 from downslope.watching.torch._looks import COLUMNS, Sight
-from downslope.watching.torch._model import Parts
+from downslope.watching.torch._model import Parts, rank_and_processes
 from downslope.watching.torch._tried import tried
 
 _GRADIENT = "activation_gradient_norm"
@@ -262,7 +262,7 @@ class Recorder:
             self._facts |= facts
             sight = looked[-1].sights[0]
             if sight.examples is not None:
-                size = sight.examples * _world()
+                size = sight.examples * rank_and_processes()[1]
                 self._rows.plan["batches"] = {"size": size, "accumulate": max(len(looked[-1].losses), 1)}
         if self._facts:
             self._rows.facts["network"] = self._network()
@@ -352,9 +352,3 @@ def _merged(first: list[str], *others: list[str]) -> list[str]:
             if name not in names:
                 names.insert(names.index(before) + 1 if before in names else 0, name)
     return names
-
-
-def _world() -> int:
-    """Return how many processes train together."""
-    distributed = torch.distributed
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1

@@ -25,7 +25,7 @@ from downslope.watching.torch._curvature import curvature, why_not
 from downslope.watching.torch._graph import GraphLayout
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 from downslope.watching.torch._looks import Sight, look
-from downslope.watching.torch._model import InputTap, Parts, plan_of, scale_of, unwrapped
+from downslope.watching.torch._model import InputTap, Parts, plan_of, rank_and_processes, scale_of, unwrapped
 from downslope.watching.torch._record import Recorder, StepRecord
 
 
@@ -96,8 +96,13 @@ class TorchInstrument:
         if not self._stance.is_compiled:
             self._tap.attach(self._model)
             self._tap.is_wanted = self._is_look(0)
-        if _rank() != 0:
-            rows.folder = None  # one process writes
+        rank, processes = rank_and_processes()
+        if rank:
+            rows.leave_writing()
+        if processes > 1:
+            self._notes.append(
+                f"Loss, layers and scores are those of process 0 of {processes}, on its own share of each batch."
+            )
         rows.versions = {"torch": str(torch.__version__)}
         for name, entry in plan_of(optimizers[0]).items():
             rows.plan[name] = rows.plan.get(name) or entry
@@ -362,9 +367,3 @@ def _closure(arguments: Any, named: Any) -> Any:
     """Return the closure that an optimizer's step was called with, or None."""
     # The optimizer itself is the first of the arguments.
     return arguments[1] if len(arguments) > 1 else named.get("closure")
-
-
-def _rank() -> int:
-    """Return the number of this process among those that train together."""
-    distributed = torch.distributed
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
