@@ -36,6 +36,7 @@ Kind = Literal[
     "text",
     "sizes",  # whole numbers: 64,64
     "batch",  # a whole number, or all
+    "devices",  # likewise, where all is a word
     "share or file",
     "column or number",
     "deviations",  # a column or number, or several by name: x=s_x,z=0.1
@@ -149,7 +150,11 @@ class Choice:
         """
         if not self.checks or (value is None and (self.default is None or self.is_setting or _takes_none(self.type))):
             return value
-        if self.kind in ("whole", "batch"):
+        if self.kind == "devices" and value == "all":
+            return value
+        if self.kind == "devices" and isinstance(value, str):
+            raise SettingError(f'{self.name} is a whole number from 1 up or "all", not {described(value)}')
+        if self.kind in ("whole", "batch", "devices"):
             return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1), self.most)
         if self.kind == "number" or (self.kind == "rate" and not callable(value)):
             return number(self.name, value, least=self.least, above=self.above, below=self.below)

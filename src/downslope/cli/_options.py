@@ -171,6 +171,8 @@ def _value(choice: ds.Choice, text: Any) -> Any:
         return _values.sizes(text, option)
     if choice.kind == "batch":
         return _values.batch(text)
+    if choice.kind == "devices":
+        return _values.devices(text, option)
     if choice.kind in ("share or file", "column or number"):
         return _values.column_or_number(text)
     if choice.kind == "deviations":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import downslope as ds
 
@@ -143,11 +143,21 @@ def batch(text: str) -> int | None:
     Raises:
         SettingError: if it is neither a whole number from 1 up nor "all".
     """
+    count = devices(text, "--batch", example=32)
+    return None if count == "all" else count
+
+
+def devices(text: str, option: str, example: int = 4) -> int | Literal["all"]:
+    """Return a whole number, or "all".
+
+    Raises:
+        SettingError: for anything else.
+    """
     if text.strip().lower() == "all":
-        return None
+        return "all"
     if not text.strip().isdecimal() or int(text) < 1:
         raise ds.SettingError(
-            f"--batch is a whole number from 1 up, or all; not {text!r}", hint="for example --batch 32"
+            f"{option} is a whole number from 1 up, or all; not {text!r}", hint=f"for example {option} {example}"
         )
     return int(text)
 

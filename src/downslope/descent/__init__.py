@@ -44,6 +44,7 @@ from downslope.descent._work import (
 )
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, Batched, Batches
 from downslope.descent.batches._descent import descend_batches
+from downslope.descent.batches._layout import DeviceLayout
 from downslope.descent.batches._probe import Probe
 from downslope.descent.batches._trace import header_of
 
@@ -59,6 +60,7 @@ __all__ = [
     "ClipChoices",
     "DescendChoices",
     "DescentChoices",
+    "DeviceLayout",
     "EngineChoice",
     "EngineName",
     "MethodChoices",

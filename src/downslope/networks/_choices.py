@@ -16,7 +16,15 @@ from downslope._choices import LARGEST_COUNT, LARGEST_SEED, Choice
 from downslope._errors import SettingError, described, whole
 from downslope._types import Frame, TableLike
 from downslope.descent import METHOD, RATE, Batched, Batches, ClipChoices, ScheduleChoice
-from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
+from downslope.methods import (
+    SCHEDULE_SETTINGS,
+    Method,
+    MethodName,
+    MethodSettings,
+    MethodSpec,
+    ScheduleSettings,
+    method,
+)
 from downslope.networks._objective import ComputationChoices
 from downslope.networks.data import RowChoices, SampleName
 from downslope.networks.layers import Layer, Network, layers_in
@@ -254,6 +262,20 @@ class RunChoices(TypedDict, total=False):
         ),
     ]
 
+    devices: Annotated[
+        int | Literal["all"] | None,
+        Choice(
+            None,
+            'How many devices of this machine each take a part of every batch, or "all" for those of every process '
+            "that joined by `join_hosts`; None for one. Parameters are copied, and the loss stays the mean of the "
+            "whole batch, so that the numbers are those of one device but for the last digits.",
+            "run",
+            kind="devices",
+            metavar="N|all",
+            typed="Divide each batch among N devices, or all of every process.",
+        ),
+    ]
+
 
 class TrainChoices(TrainingChoices, RunChoices, total=False):
     """What `train` takes for one training."""
@@ -334,6 +356,17 @@ def _best_by(batched: Batched, keep: str) -> str | None:
     metric = (batched.facts.get("network") or {}).get("metric") or "loss"
     # On the rows trained on, only the loss: what fits them best has the highest accuracy there as well.
     return "training_loss" if batched.held_out is None else f"validation_{metric}"
+
+
+def method_and_rate(chosen: Mapping[str, Any], settings: dict[str, Any]) -> tuple[Method, Any]:
+    """Return the method with its settings, which are removed from `settings`, and its learning rate.
+
+    Without a rate it is that of the method for networks.
+    """
+    own = {name: settings.pop(name) for name in list(settings) if name not in SCHEDULE_SETTINGS}
+    way, rate = method(chosen["method"], **own), chosen["learning_rate"]
+    is_settled = rate is not None or not way.takes_rate or callable(chosen["schedule"])
+    return way, rate if is_settled else way.spec.network_rate
 
 
 # Which of the first arguments of `train` is which.

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from downslope._errors import SettingError, described
 from downslope._numbers import digest_of
-from downslope.descent import Plan, header_of
+from downslope.descent import DeviceLayout, Plan, header_of
 from downslope.networks.layers import Layer, layers_in
 from downslope.trace import Journal, Trace, writing
 
@@ -97,8 +98,32 @@ def journal_of(planned: Plan, folder: Path | None, resume: bool, named: Any) -> 
     return Journal.reopen(folder, lambda there: _refuse_other(header_of(planned), there, named))
 
 
+def spread_over(layout: DeviceLayout, planned: Plan) -> Plan:
+    """Return a plan whose facts hold the devices that the rows of a batch are divided among."""
+    batched, batches = planned.objective.batched, planned.batches
+    if layout.mesh is None or batched is None or batches is None:
+        return planned
+    rows, devices = batches.size or batched.rows, layout.devices
+    what = "each step" if batches.size is None or rows is None else f"each batch of {rows}"
+    filled = "" if rows is None or rows % devices == 0 else f", filled up to {-(-rows // devices) * devices}"
+    of = "" if layout.hosts == 1 else f" of {layout.hosts} processes"
+    note = f"The rows of {what} are divided among {devices} devices{of}{filled}."
+    notes = [*(batched.facts.get("notes") or ()), note]
+    return replace(planned, facts={**planned.facts, "notes": notes, "layout": layout.facts})
+
+
 def _refuse_other(ours: Trace, there: Trace, named: Any) -> None:
     """Raise if a run was started with other choices."""
+    begun, now = (trace.facts.get("layout") or {"devices": 1, "hosts": 1} for trace in (there, ours))
+    if begun != now:
+        of = [f"{each['devices']} devices of {each['hosts']} processes" for each in (begun, now)]
+        if begun["hosts"] == now["hosts"] == 1:
+            of = [f"{begun['devices']} devices", str(now["devices"])]
+        raise SettingError(
+            f"the run in {named} was started on {of[0]}, and this one has {of[1]}",
+            hint="sums over other parts of a batch are rounded otherwise: resume with as many (devices=), or go on "
+            "with its network, train(training.model, …), saved in another folder",
+        )
     for name, wanted, theirs in _differences(ours, there):
         if name == "steps":
             raise SettingError(

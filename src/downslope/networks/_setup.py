@@ -15,8 +15,17 @@ from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, structure_of_function
 from downslope._errors import DataError, SettingError, described, whole
 from downslope._types import Plain
-from downslope.descent import Beginning, Plan, Record, checked_progress, descend_batches, plan, settings_of_own
-from downslope.methods import SCHEDULE_SETTINGS, Method, method
+from downslope.descent import (
+    Beginning,
+    DeviceLayout,
+    Plan,
+    Record,
+    checked_progress,
+    descend_batches,
+    plan,
+    settings_of_own,
+)
+from downslope.methods import SCHEDULE_SETTINGS
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
@@ -28,6 +37,7 @@ from downslope.networks._choices import (
     TrainingChoices,
     batches_of,
     in_order,
+    method_and_rate,
 )
 from downslope.networks._replicates import Replicates, seeds_of
 from downslope.networks._saving import (
@@ -39,6 +49,7 @@ from downslope.networks._saving import (
     replicate_folder,
     run_folder,
     same_choice,
+    spread_over,
 )
 from downslope.networks._trained import Batching, Revival, Task, Training
 from downslope.networks.data import Encoding
@@ -317,14 +328,14 @@ class Setup:
         settings = {name: choice for name, choice in arguments.items() if _is_setting(name)}
         if arguments["weight_decay"]:
             settings["weight_decay"] = arguments["weight_decay"]
-        chosen = _method(arguments["method"], settings)
+        chosen, rate = method_and_rate(arguments, settings)
         every = arguments["layers_every"]
         planned = plan(
             task.objective,
             # A seed of its own changes weights and order; the rows held back stay, so that runs are comparable.
             task.start if seed is None else task.start_of(seed),
             method=chosen,
-            learning_rate=_rate(chosen, arguments["learning_rate"], arguments["schedule"]),
+            learning_rate=rate,
             record=Record(every or 1, layers_every=every, spectrum=False),
             seed=arguments["seed"] if seed is None else seed,
             batches=batches_of(task, arguments),
@@ -342,16 +353,18 @@ class Setup:
         resume: bool = False,
         overwrite: bool = False,
         watch: Callable[[Training], None] | None = None,
+        devices: int | str | None = None,
     ) -> Training:
         """Train with a seed of its own, or that of the setup; the other arguments as for `train`."""
         progress = checked_progress(progress)
         if watch is not None and not callable(watch):
             raise SettingError(f"watch is a function of a training, not {described(watch)}")
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
+        layout = DeviceLayout.of(devices)
         with run_folder(save, resume=resume, overwrite=overwrite) as folder:
-            planned = self.plan(seed)
+            planned = spread_over(layout, self.plan(seed))
             journal = functools.partial(journal_of, planned, folder, resume, save)
-            trace = descend_batches(planned, progress=progress, journal=journal, watch=looks)
+            trace = descend_batches(planned, progress=progress, journal=journal, watch=looks, layout=layout)
         return self._training(trace)
 
     def replicate(
@@ -425,18 +438,6 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
     if name in SCHEDULE_SETTINGS:
         return "schedule" in changes
     return "method" in changes and _is_setting(name)
-
-
-def _method(spec: Any, settings: dict[str, Any]) -> Method:
-    """Return the method with its settings, which are removed from `settings`."""
-    return method(spec, **{name: settings.pop(name) for name in list(settings) if name not in SCHEDULE_SETTINGS})
-
-
-def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
-    """Return the learning rate, by default that of the method for networks."""
-    if learning_rate is not None or not chosen.takes_rate or callable(schedule):
-        return learning_rate
-    return chosen.spec.network_rate
 
 
 @overload

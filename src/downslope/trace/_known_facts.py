@@ -179,6 +179,13 @@ class LogFacts(TypedDict, total=False):
     means_of: Annotated[int, "steps that a row is the mean of"]
 
 
+class LayoutFacts(TypedDict, total=False):
+    """The devices that computed a training together."""
+
+    devices: Annotated[int, "devices that each took a part of every batch"]
+    hosts: Annotated[int, "processes that they belonged to"]
+
+
 class TraceFacts(TypedDict, total=False):
     """What was measured once."""
 
@@ -187,6 +194,7 @@ class TraceFacts(TypedDict, total=False):
     loss: Annotated[LossFacts, "the loss"]
     scores: Annotated[ScoresAtEnd, "the scores at the end"]
     log: Annotated[LogFacts, "the log that it was read from"]
+    layout: Annotated[LayoutFacts, "the devices, where there were several"]
     not_measured: Annotated[Mapping[str, Sequence[int]], "by column, the steps at which it was not measured"]
 
 

@@ -25,6 +25,7 @@ from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.descent._recipe import arguments_of
 from downslope.descent.batches._batched import Batched, Batches, rows_of
+from downslope.descent.batches._layout import DeviceLayout
 from downslope.descent.batches._log import BatchLog
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
 from downslope.descent.batches._probe import Background, Probe
@@ -46,6 +47,7 @@ def descend_batches(
     progress: bool | Callable[[int, int, float], None] | None = None,
     journal: Callable[[], Journal | None] | None = None,
     watch: Callable[[Trace], None] | None = None,
+    layout: DeviceLayout | None = None,
 ) -> Trace:
     """Go down a plan whose objective is averaged over batches of examples.
 
@@ -55,6 +57,7 @@ def descend_batches(
         journal: begins or reopens what rows and state are written into while it runs; one that holds a state is gone on
             with from there, to the same numbers.
         watch: called at each evaluation but the last with the trace as it is then; what it gives back is not looked at.
+        layout: the devices that each take a part of every batch; None for one.
 
     Returns:
         The trace; a journal is finished with it.
@@ -63,7 +66,7 @@ def descend_batches(
         # From before the journal begins: a run that is there ends with an outcome, also before its first step.
         with Interruption() as interruption, progress_bar(progress, plan.steps) as show:
             opened = None if journal is None else journal()
-            run = BatchDescent(plan, arguments_of(plan), opened, watch)
+            run = BatchDescent(plan, arguments_of(plan), opened, watch, layout)
             outcome = run.run(interruption, show)
         run.log.end()
         trace = trace_of(run, outcome)
@@ -80,16 +83,23 @@ class BatchDescent:
         arguments: the traced arguments of the compiled programs.
         journal: where rows and state are written, or None; one that holds a state is gone on with.
         watch: called with the trace so far at each evaluation, or None.
+        layout: the devices that each take a part of every batch; None for one.
         log: what gathers the rows.
         best: what keeps the best point that was evaluated, or None.
     """
 
     def __init__(
-        self, plan: Plan, arguments: Any, journal: Journal | None, watch: Callable[[Trace], None] | None = None
+        self,
+        plan: Plan,
+        arguments: Any,
+        journal: Journal | None,
+        watch: Callable[[Trace], None] | None = None,
+        layout: DeviceLayout | None = None,
     ) -> None:
         assert plan.objective.batched is not None
         assert plan.batches is not None
         self.plan, self.arguments, self._watch = plan, arguments, watch
+        self.layout = DeviceLayout() if layout is None else layout
         self.batched: Batched = plan.objective.batched
         self.batches: Batches = plan.batches
         self.every = plan.record.layers_every or _ROUND
@@ -133,8 +143,8 @@ class BatchDescent:
     def _source(self) -> InMemory | Streamed:
         """Return where batches come from."""
         if self.batched.examples is None:
-            return Streamed(self.batched, self.batches.accumulate, self.every)
-        return InMemory(self.batched, self.batches, self.every, self.plan.seed)
+            return Streamed(self.batched, self.batches.accumulate, self.every, self.layout)
+        return InMemory(self.batched, self.batches, self.every, self.plan.seed, self.layout)
 
     def _probe(self) -> Probe | None:
         """Return what looks at curvature and noise, if it is wanted and there are examples to look at."""
@@ -165,6 +175,7 @@ class BatchDescent:
             accumulate=1 if self.source.whole else self.batches.accumulate,
             whole=self.source.whole,
             parts=len(_tree.part_names(plan.start)),
+            layout=self.layout,
         )
 
     def _first_state(self, journal: Journal | None) -> BatchState:
@@ -174,14 +185,17 @@ class BatchDescent:
         if self.batches.best_by is not None:
             self.best = BestEvaluated(self.batches.best_by, saved, begun)
         if saved:
-            return state_of_arrays(begun, saved)
-        return begun if self.plan.beginning is None else self._begun_otherwise(self.plan.beginning, begun)
+            return self.layout.copied(state_of_arrays(begun, saved))
+        if self.plan.beginning is None:
+            return self.layout.copied(begun)
+        return self.layout.copied(self._begun_otherwise(self.plan.beginning, begun))
 
     def _begun_otherwise(self, beginning: Beginning, begun: BatchState) -> BatchState:
         """Return the state after first steps by another plan; another method gathers anew from there."""
         unseen = Record(beginning.plan.record.every, layers_every=0)
-        run = BatchDescent(replace(beginning.plan, record=unseen), arguments_of(beginning.plan), None)
-        state = run.after(beginning.steps)
+        plan = replace(beginning.plan, record=unseen)
+        run = BatchDescent(plan, arguments_of(plan), None, layout=self.layout)
+        state = self.layout.local(run.after(beginning.steps))
         if beginning.change is not None:
             state = state._replace(point=beginning.change(state.point, state.memory))
         alike = run.recipe.method.spec == self.recipe.method.spec
@@ -205,6 +219,11 @@ class BatchDescent:
                 )
             state, taken = chunk.state, taken + count
         return state
+
+    @property
+    def reached(self) -> BatchState:
+        """The state as this process has it on its first device."""
+        return self.layout.local(self.state)
 
     def _until_event(self) -> int:
         """Return the steps until something is to be measured."""
@@ -232,10 +251,11 @@ class BatchDescent:
 
     def _evaluate(self) -> None:
         """Measure the point on examples."""
-        metrics = self.batched.assess(self.state.point, self.state.memory, self._sets)
+        state = self.reached
+        metrics = self.batched.assess(state.point, state.memory, self._sets)
         self.log.add_metrics(self.step, metrics)
         if self.best is not None:
-            self.best.offer(self.state, metrics)
+            self.best.offer(state, metrics)
 
     def concluded(self, point: Point, memory: Tree) -> Plain:
         """Return what is measured of the point alone that a training ends with, as facts."""
@@ -245,7 +265,7 @@ class BatchDescent:
     def _look_at_curvature(self) -> None:
         """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
         self._background.settle()  # the next look begins where the last one ended
-        state, step, last, probe = self.state, self.step, self.log.last_spectrum, self.probe
+        state, step, last, probe = self.reached, self.step, self.log.last_spectrum, self.probe
         assert probe is not None
         # Before the first step a rule that scales knows no scale yet.
         scales = self.program.scale if step != self.plan.first_step else None
@@ -310,13 +330,15 @@ class BatchDescent:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return the state as arrays by name, with the best point where it is kept."""
-        best = {} if self.best is None else self.best.arrays(self.state)
-        return {**arrays_of_state(self.state), **best}
+        state = self.reached
+        best = {} if self.best is None else self.best.arrays(state)
+        return {**arrays_of_state(state), **best}
 
     def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
         """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
         begun = self.state
         bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.arguments).state
+        bad = self.layout.local(bad)
         self.log.not_finite = (self.step + taken, self._bad_part(bad), self._described(bad))
         if taken == 0 and self._before is not None:
             begun, taken, examples, order = self._before

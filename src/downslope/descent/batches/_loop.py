@@ -11,7 +11,7 @@ the same steps again up to the one before: a guard in the loop would copy the wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from downslope._arrays import JAX_ARRAYS, norms_by_part, sum_of_products, sum_of_squares
@@ -20,6 +20,7 @@ from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent._recipe import Arguments, clipped, way_of
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, BatchFunctions
+from downslope.descent.batches._layout import DeviceLayout
 from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of
 
 
@@ -36,6 +37,7 @@ class BatchRecipe:
         accumulate: batches averaged for one step.
         whole: whether every step sees all the examples.
         parts: how many leaves a point has.
+        layout: the devices that each take a part of every batch.
     """
 
     functions: BatchFunctions
@@ -47,12 +49,13 @@ class BatchRecipe:
     accumulate: int
     whole: bool
     parts: int
+    layout: DeviceLayout = field(default_factory=DeviceLayout)
 
     @property
     def key(self) -> tuple[Any, ...]:
         """The values that two recipes of one objective must share to share a program."""
         numbers = (self.clips, self.capacity, self.every, self.accumulate, self.whole, self.parts)
-        return (way_of(self.method, self.schedule), numbers)
+        return (way_of(self.method, self.schedule), numbers, self.layout.mesh)
 
     @property
     def is_own(self) -> bool:
@@ -126,8 +129,10 @@ def batch_program(recipe: BatchRecipe) -> BatchProgram:
     """Return the programs of a recipe."""
     rule = rule_of(recipe.method)
     loop = _BatchLoop(recipe, rule)
-    jit, scale = jax().jit, rule.preconditioner
-    return BatchProgram(jit(loop.begin), jit(loop.run), jit(loop.slope), None if scale is None else jit(scale))
+    jit, scale, mesh = jax().jit, rule.preconditioner, recipe.layout.mesh
+    # What comes back is the same on each device, so that every process reads it.
+    run = jit(loop.run) if mesh is None else jit(loop.run, out_shardings=recipe.layout.sharding())
+    return BatchProgram(jit(loop.begin), run, jit(loop.slope), None if scale is None else jit(scale))
 
 
 class _BatchLoop:
@@ -193,11 +198,11 @@ class _BatchLoop:
 
     def _batch(self, index: Any, examples: Any, order: Any) -> Any:
         """Return the batch of the chunk's `index`-th step."""
-        if self.recipe.whole:
-            return examples
-        # A stream's batches lie one after another; rows of a table are gathered in the order that the host shuffled.
-        chosen = index if order is None else order[index]
-        return jax().tree.map(lambda leaf: leaf[chosen], examples)
+        if not self.recipe.whole:
+            # A stream's batches lie one after another; rows of a table are gathered in the host's shuffled order.
+            chosen = index if order is None else order[index]
+            examples = jax().tree.map(lambda leaf: leaf[chosen], examples)
+        return self.recipe.layout.spread(examples, self.recipe.accumulate)
 
     def _step(self, carry: _BatchCarry, batch: Any, arguments: Arguments, *, recording: bool) -> _BatchCarry:
         """Take one step, writing what is recorded of it."""

@@ -12,6 +12,7 @@ from downslope._engine import jax
 from downslope._errors import DataError
 from downslope._numbers import unmasked
 from downslope.descent.batches._batched import Batched, Batches, Order
+from downslope.descent.batches._layout import DeviceLayout
 
 _MOST_NUMBERS = 4_000_000  # of an order that is handed over at once
 _LONGEST = 2000
@@ -26,11 +27,13 @@ class InMemory:
         batches: how examples are taken.
         every: steps from one recording step to the next, of which a chunk holds a whole number.
         seed: seed of the order.
-        examples: all of them, where the programs have them.
+        layout: the devices.
+        examples: all of them, where the programs of one device have them.
     """
 
-    def __init__(self, batched: Batched, batches: Batches, every: int, seed: int) -> None:
-        self.examples = jax().tree.map(jax().numpy.asarray, batched.examples)
+    def __init__(self, batched: Batched, batches: Batches, every: int, seed: int, layout: DeviceLayout) -> None:
+        self._copied = layout.copied(jax().tree.map(jax().numpy.asarray, batched.examples))
+        self.examples = layout.local(self._copied)
         rows, size = batched.rows or 0, batches.per_step
         self.whole = size is None or size >= rows
         self._order = None if self.whole or size is None else Order(rows, size, seed)
@@ -40,11 +43,11 @@ class InMemory:
     def chunk(self, first: int, count: int) -> tuple[Any, Any]:
         """Return the examples and the order of `count` steps from step `first` on."""
         if self._order is None:
-            return self.examples, None
+            return self._copied, None
         chosen = self._order.of_steps(first, count)
         filled = np.zeros((self.capacity, chosen.shape[1]), chosen.dtype)
         filled[:count] = chosen
-        return self.examples, filled
+        return self._copied, filled
 
     def batch(self, step: int) -> Any:
         """Return the batch of one step."""
@@ -63,13 +66,14 @@ class Streamed:
         batched: the objective, with a stream of batches of one shape.
         accumulate: batches of the stream that make one step, put one behind the other.
         every: steps from one recording step to the next.
+        layout: the devices; each process reads the whole stream, and keeps the rows of its devices.
     """
 
     whole = False
     examples = None
 
-    def __init__(self, batched: Batched, accumulate: int, every: int) -> None:
-        self._batched, self._accumulate = batched, accumulate
+    def __init__(self, batched: Batched, accumulate: int, every: int, layout: DeviceLayout) -> None:
+        self._batched, self._accumulate, self._layout = batched, accumulate, layout
         self._iterator: Iterator[Any] = iter(batched.stream or ())
         self._read_of: int = 0  # batches of the stream that were read
         self._form: Any = None
@@ -87,7 +91,7 @@ class Streamed:
         self._forget(first)
         self._read_on()
         filled = held + [held[-1]] * (self.capacity - len(held))
-        return jax().tree.map(lambda *leaves: np.stack(leaves), *filled), None
+        return self._layout.divided(jax().tree.map(lambda *leaves: np.stack(leaves), *filled)), None
 
     def batch(self, step: int) -> Any:
         """Return the batch of one step; the last one where the stream ended right before it."""

@@ -57,7 +57,7 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     recorded, layer_steps, layers, parts, metrics, spectra = log.gathered()
     rates = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
     bad_step, bad_part, described = log.not_finite or (None, None, {})
-    end, memory, facts = run.state.point, run.state.memory, dict(header.facts)
+    end, memory, facts = run.reached.point, run.reached.memory, dict(header.facts)
     best = None if run.best is None or outcome is Outcome.RUNNING else run.best.checkpoint
     if run.best is not None and best is not None:
         end, memory = best.point, best.memory
