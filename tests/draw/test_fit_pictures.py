@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
+import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import to_rgba
@@ -296,6 +298,15 @@ def test_groups_are_small_multiples_on_common_scales() -> None:
         np.testing.assert_allclose(y, fit.predict({"conc": x, "state": [state] * len(x)}).value)
         rows = slice(0, 6) if state == "treated" else slice(6, 12)
         np.testing.assert_allclose(line(panel, "data"), np.column_stack([CONC[rows], RATE[rows]]))
+    figure: Any = panels[0].figure
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "conc (ppm)"
+    assert {text.get_text() for text in legend.get_texts()} == {
+        "data", "fit", "curve, 95 %", "next measurement, 95 %"
+    }  # fmt: skip
+    figure.draw_without_rendering()
+    top, bottom = legend.get_window_extent().y1, min(panel.get_tightbbox().y0 for panel in panels)
+    assert top <= bottom
     with pytest.raises(ds.SettingError, match="has no groups"):
         ds.draw.groups(enzyme())
 
@@ -334,6 +345,52 @@ def test_a_region_is_the_border_beside_its_ellipse() -> None:
     np.testing.assert_allclose(line(axes, "profile, 95 %"), border.points)
     np.testing.assert_allclose(line(axes, "linear, 95 %"), border.linear)
     assert line(axes, "fit").tolist() == [[fit["Vm"], fit["K"]]]
+
+
+DAY, DEMAND = np.array([1, 2, 3, 4, 5, 7.0]), np.array([8.3, 10.3, 19, 16, 15.6, 19.8])
+
+
+def of_demand(pairs: np.ndarray) -> np.ndarray:
+    """Return the squares of the oxygen demand over their value at the border of the joint region at 95 %."""
+    predicted = pairs[:, :1] * -np.expm1(-pairs[:, 1:] * DAY)
+    squares = np.sum((DEMAND - predicted) ** 2, axis=1)
+    fitted = scipy.optimize.least_squares(lambda at: at[0] * -np.expm1(-at[1] * DAY) - DEMAND, (19, 0.5), xtol=1e-14)
+    lowest = 2 * fitted.cost
+    return (squares - lowest) / (2 * lowest / 4 * scipy.stats.f.ppf(0.95, 2, 4))
+
+
+@pytest.mark.parametrize("bound", [None, 2.0])
+def test_an_open_region_is_cut_at_the_edge_and_never_closed_by_a_chord(bound: float | None) -> None:
+    bounds: Any = {} if bound is None else {"k": (0, bound)}
+    fit = ds.fit("demand = A (1 - e^(-k day))", {"day": DAY, "demand": DEMAND}, bounds=bounds)
+    axes = ds.draw.region(fit, "A", "k")
+    name = next(text for text in legend_texts(axes).split("\n") if text.startswith("profile"))
+    assert name == "profile, 95 %, open at the edge" if bound is None else "open" not in name
+    border = line(axes, name)
+    border = border[np.all(np.isfinite(border), axis=1)]
+    top = axes.get_ylim()[1] if bound is None else bound
+    inside = (border[:, 1] < top) & (border[:, 0] < axes.get_xlim()[1])
+    both = inside[1:] & inside[:-1]
+    middles = (border[1:] + border[:-1]) / 2
+    np.testing.assert_allclose(of_demand(border[inside]), 1, atol=1e-3)
+    np.testing.assert_allclose(of_demand(middles[both]), 1, atol=0.03)
+    grid = np.stack(np.meshgrid(np.linspace(11, 40, 40), np.linspace(0.01, top - 0.01, 40)), axis=-1).reshape(-1, 2)
+    rises = of_demand(grid)
+    clear = np.abs(rises - 1) > 0.1
+    filled = [patch.get_path().contains_points(grid) for patch in axes.patches]
+    np.testing.assert_array_equal(np.any(filled, axis=0)[clear], (rises < 1)[clear])
+
+
+def test_a_bent_region_is_drawn_as_far_as_it_goes() -> None:
+    x = np.linspace(0, 5, 20)
+    fit = ds.fit("y = a e^(-k x) + c", {"x": x, "y": shaken(3 * np.exp(-0.15 * x) + 1, 0.05)})
+    region = fit.confidence_region("a", "k", points=48)
+    (low, high), (slowest, fastest) = region.extent
+    assert not region.is_all
+    (arc,) = fit.region_arcs(region, [(low - 1, high + 1), (slowest - 1, fastest + 1)])
+    np.testing.assert_allclose([arc[:, 0].min(), arc[:, 0].max()], [low, high], rtol=1e-3)
+    np.testing.assert_allclose([arc[:, 1].min(), arc[:, 1].max()], [slowest, fastest], rtol=1e-3)
+    assert fit.confidence_region("a", "c", points=8).extent[0] == pytest.approx(region.extent[0], rel=1e-6)
 
 
 def test_residuals_are_drawn_by_row_over_the_prediction_and_against_normal_quantiles() -> None:

@@ -58,6 +58,22 @@ def test_values_that_all_but_vanish_are_drawn_by_their_powers() -> None:
     axes.figure.canvas.draw()
 
 
+def test_values_that_vanish_are_set_apart_as_zero() -> None:
+    found = ds.prescribe(ds.plan("f(x) = x²", {"x": 10}, learning_rate=1.0, steps=300), seeds=2, progress=False)
+    axes = ds.draw.prescription(found)
+    axes.figure.canvas.draw()
+    shown = [-np.asarray(scores) for scores in (found.control, found.reseeded, *(each.scores for each in found.trials))]
+    vanished = np.concatenate([values < 1e-16 * np.concatenate(shown).max() for values in shown])
+    assert 0 < vanished.sum() < len(vanished)
+    at = np.concatenate([row[:, 0] for row in dots(axes)])
+    apart = set(at[vanished])
+    assert len(apart) == 1
+    (leftmost, *others) = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert leftmost == "0" or leftmost.startswith("≤ ")
+    assert not any(text.startswith(("0", "≤")) and text == leftmost for text in others)
+    np.testing.assert_allclose(at[~vanished], np.concatenate(shown)[~vanished])
+
+
 def test_where_nothing_was_proved_what_was_tried_is_shown() -> None:
     healthy = ds.prescribe(ds.plan("f(x) = x²", {"x": 1}, learning_rate=0.3), progress=False)
     axes = ds.draw.prescription(healthy)

@@ -40,14 +40,14 @@ def test_a_network_is_trained_live_and_walked_through(tab: Page) -> None:
     expect(tab.locator("#count")).to_have_text("step 120 of 120")
     places = ("#losses .of-training", "#scores .of-validation")
     assert all(attribute(tab.locator(place).first, "d").count("L") > 5 for place in places)
-    assert tab.locator("#gradients .bar").count() == 2
+    assert tab.locator("#gradients .layer-dot").count() == 2
     sentence = tab.locator("#verdict-sentence").inner_text()
 
-    last = regions(tab), tab.locator("#gradients .bar").first.get_attribute("height")
+    last = regions(tab), tab.locator("#gradients .layer-dot").first.get_attribute("cy")
     tab.locator("#scrub").fill("1")
     expect(tab.locator("#count")).to_have_text("step 10 of 120")
     assert regions(tab) != last[0]
-    assert tab.locator("#gradients .bar").first.get_attribute("height") != last[1]
+    assert tab.locator("#gradients .layer-dot").first.get_attribute("cy") != last[1]
     tab.locator("#forward").click()
     expect(tab.locator("#count")).to_have_text("step 20 of 120")
 

@@ -71,7 +71,7 @@ def test_runs_are_listed_opened_and_compared(shelf: Page, tmp_path: Path) -> Non
 
     shelf.get_by_role("button", name="nets/xor").click()
     expect(shelf.locator("#run-name")).to_have_text("nets/xor")
-    expect(shelf.locator("#gradients .bar")).to_have_count(3)
+    expect(shelf.locator("#gradients .layer-dot")).to_have_count(3)
     expect(shelf.locator("#landscape-section")).to_be_hidden()
 
     shelf.get_by_label("Compare valley").check()
@@ -143,5 +143,5 @@ def test_everyone_can_use_it_on_a_desk_and_on_a_phone(browser: Browser, runs_lab
         expect(tab.locator("#welcome")).to_be_visible()
         assert tab.locator("#welcome p").inner_text().count(".") == 3
         expect(tab.locator("#beside-table tbody tr").first).to_be_visible()
-        expect(tab.locator("#gradients .bar").first).to_be_visible()
+        expect(tab.locator("#gradients .layer-dot").first).to_be_visible()
         assert_usable(tab)

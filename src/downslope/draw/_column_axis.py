@@ -69,12 +69,14 @@ class ColumnAxis:
         is_log: whether it is logarithmic.
         low, high: the lowest and highest value, those above 0 on a logarithmic axis.
         zero: where 0 stands on a logarithmic axis; None where there is none.
+        zero_text: what is written there.
     """
 
     is_log: bool
     low: float
     high: float
     zero: float | None = None
+    zero_text: str = "0"
 
     def at(self, values: np.ndarray) -> np.ndarray:
         """Return where values stand."""
@@ -108,7 +110,9 @@ class ColumnAxis:
         kept = [tick for tick in steps if first < tick <= self.high * 1.5]
         axes.xaxis.set_major_locator(FixedLocator([zero, *kept]))
         axes.xaxis.set_minor_locator(FixedLocator([tick for tick in between if first < tick <= self.high * 1.5]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: "0" if tick < first else tick_text(tick)))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda tick, _: self.zero_text if tick < first else tick_text(tick))
+        )
         self.mark_break(axes)
 
     def mark_break(self, axes: Axes) -> None:

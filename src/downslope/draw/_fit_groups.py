@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["groups"]
 
 _ACROSS = 4  # panels side by side
+_WIDE = 5.0  # inches that four names of marks take
 _MOST_LINES = 3  # parameters that a panel has room for
 
 
@@ -104,9 +105,27 @@ def groups(
         for label, panel in zip(labels, panels, strict=True):
             own = [name for name in result.parameters if name.endswith(f"[{label}]")]
             parts.legend(panel, parts.parameter_lines(result, own[:_MOST_LINES], short=True), names=False)
+    _legend(panels, looks.label(look, "x", parts.column_label(result, along)))
     looks.finish(panels, look)
     _keep_clear(panels)
     return panels
+
+
+def _legend(panels: list[Axes], x_name: str) -> None:
+    """Write the name of the axis below all panels, and below it once what their marks mean.
+
+    A label of the figure would stand where its legend stands: no layout keeps the two apart.
+    """
+    marks: dict[str, Any] = {}
+    for panel in panels:
+        for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
+            marks.setdefault(name.partition(":")[0], handle)  # what follows names rows, which differ by panel
+    marks.pop("left out", None)  # which the heading explains
+    figure: Any = panels[0].figure
+    across = min(len(marks), 2 if figure.get_size_inches()[0] < _WIDE else 4)
+    box: dict[str, Any] = {"loc": "outside lower center", "ncols": across, "frameon": False, "fontsize": 8.5}
+    legend = figure.legend([*marks.values()], [*marks], title=x_name, title_fontsize=10, borderpad=0, **box)
+    legend.get_title().set_color(style.INK)
 
 
 def _keep_clear(panels: list[Axes]) -> None:
@@ -152,7 +171,6 @@ def _name(
     """Write the formula above the figure, what all groups share below it, and the axes' names once."""
     figure: Any = panels[0].figure
     units = result.model.units
-    figure.supxlabel(looks.label(look, "x", parts.column_label(result, along)), fontsize=10, color=style.INK)
     figure.supylabel(looks.label(look, "y", style.label(left.name, units)), fontsize=10, color=style.INK)
     shared = [name for name in result.parameters if "[" not in name]
     lines = [parts.quality_line(result)] if statistics else []

@@ -230,13 +230,23 @@ def parameter_lines(result: Fit | GroupedFit, names: Iterable[str] | None = None
     for name in result.parameters if names is None else names:
         parameter = result.parameters[name]
         value, error = rounded(parameter.value, parameter.standard_error), parameter.standard_error
-        sureness = f"± {number(error, 2)}" if np.isfinite(error) else "(not determined)"
+        sureness = f"± {_two_digits(error)}" if np.isfinite(error) else "(not determined)"
         if parameter.role in ("fixed", "at bound"):
             sureness = f"({parameter.role})"
         shown = name.partition("[")[0] if short else name
         lines.append(f"{shown} = {value} {sureness} {parameter.unit or ''}".rstrip().replace("$", r"\$"))
     more = len(lines) - _MOST_PARAMETERS
     return lines if more <= 1 else [*lines[:_MOST_PARAMETERS], f"and {more} parameters more"]
+
+
+def _two_digits(error: float) -> str:
+    """Return an error with both of its digits, as its value has them: 0.010 beside 0.055.
+
+    >>> _two_digits(0.00999), _two_digits(10.2), _two_digits(1234.0), _two_digits(0.0)
+    ('0.010', '10', '1.2e3', '0')
+    """
+    text = rounded(error, error) if error > 0 else "0"
+    return number(error, 2) if "e" in text else text
 
 
 def quality_line(result: Fit | GroupedFit) -> str:

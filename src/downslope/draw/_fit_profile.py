@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -16,12 +17,13 @@ from downslope.draw._style import picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from downslope.fitting import Fit
+    from downslope.fitting import ConfidenceRegion, Fit
 
 __all__ = ["profile", "region"]
 
 _SIZE = (6.0, 4.4)
 _BEYOND = 1.5  # of the range of the ellipse, which a picture shows of a region at most
+_CORNERS = ([0, 0], [1, 0], [1, 1], [0, 1])  # of a picture, to the left of its middle: lower left, lower right, …
 _MARGIN = 0.08  # of a region's range
 _DEMAND = """
     demand = ds.fit(
@@ -105,6 +107,9 @@ def region(
 ) -> Axes:
     """Draw the joint confidence region of two parameters, beside the ellipse of the linear approximation.
 
+    A region that the data leave open, or that goes on much farther than its ellipse, is cut at the edge of the picture,
+    and the legend says so.
+
     Args:
         result: what `fit` returned.
         first: a free parameter, along the x-axis.
@@ -124,27 +129,26 @@ def region(
     pair = _pair(result, first, second)
     border = result.confidence_region(*pair, level, points=96)
     axes = inputs.axes_of(axes, lambda: looks.new_figure(look, _SIZE).subplots())
-    whole = bool(np.all(np.isfinite(border.points)))
-    inner = border.points[np.all(np.isfinite(border.points), axis=1)]
-    percent = f"{level * 100:.4g} %"
-    if whole:
+    shown = _shown_ranges(border)
+    for (low, high), limit in zip(shown, (axes.set_xlim, axes.set_ylim), strict=True):
+        limit(low, high)
+    name = f"profile, {level * 100:.4g} %" + _in_words(border, shown)
+    if border.is_all:
         axes.fill(*border.points.T, color=style.PATH, alpha=0.14, linewidth=0)
-    # A region may be open, or go on so far that nothing else would be seen.
-    reach = [(low - _BEYOND * (high - low), high + _BEYOND * (high - low)) for low, high in _spans(border.linear)]
-    ends = np.array(reach).T
-    is_cut = whole and bool(np.any((inner < ends[0]) | (inner > ends[1])))
-    more = ", goes on beyond the picture" if is_cut else "" if whole else ", open where it has no border"
-    label = f"profile, {percent}{more}"
-    shown = np.where(np.isfinite(border.points), border.points, np.nan)
-    axes.plot(*shown.T, color=style.PATH, linewidth=2, label=label)
+        axes.plot(*border.points.T, color=style.PATH, linewidth=2, label=name)
+    else:
+        # A region ends where a parameter is at its bound.
+        low, high = (side[[result.free.index(name) for name in pair]] for side in result.bounds)
+        box = np.clip(shown, low[:, None], high[:, None])
+        arcs = result.region_arcs(border, box)
+        for outline in _closed(arcs, box):
+            axes.fill(*outline.T, color=style.PATH, alpha=0.14, linewidth=0)
+        parts = [part for arc in arcs for part in (arc, [[np.nan, np.nan]])]
+        axes.plot(*np.concatenate(parts or [np.full((1, 2), np.nan)]).T, color=style.PATH, linewidth=2, label=name)
     linear: dict[str, Any] = {"color": style.START, "linewidth": 1.4, "linestyle": (0, (6, 3))}
-    axes.plot(*border.linear.T, label=f"linear, {percent}", **linear)
+    axes.plot(*border.linear.T, label=f"linear, {level * 100:.4g} %", **linear)
     best = [result[name] for name in pair]
     axes.plot(best[:1], best[1:], **style.END_MARKS["end"], label="fit")
-    everything = np.concatenate([np.clip(inner, *ends), border.linear])
-    for values, limit in zip(everything.T, (axes.set_xlim, axes.set_ylim), strict=True):
-        margin = _MARGIN * float(np.ptp(values))
-        limit(float(values.min()) - margin, float(values.max()) + margin)
     style.zero_lines(axes)
     axes.set_xlabel(looks.label(look, "x", _label(result, pair[0])))
     axes.set_ylabel(looks.label(look, "y", _label(result, pair[1])))
@@ -154,9 +158,64 @@ def region(
     return axes
 
 
-def _spans(points: np.ndarray) -> list[tuple[float, float]]:
-    """Return the lowest and the highest value of each coordinate."""
-    return [(float(values.min()), float(values.max())) for values in points.T]
+def _shown_ranges(border: ConfidenceRegion) -> list[tuple[float, float]]:
+    """Return the ranges that hold a region and its ellipse, cut where the region goes on much farther."""
+    ranges = []
+    for ends, values in zip(border.extent, border.linear.T, strict=True):
+        low, high = float(values.min()), float(values.max())
+        far = _BEYOND * (high - low)
+        lowest, highest = min(max(ends.low, low - far), low), max(min(ends.high, high + far), high)
+        # The border is cut by the frame where it goes on, and has room around it where it does not.
+        margin = _MARGIN * (highest - lowest)
+        ranges.append((lowest - margin * (ends.low >= lowest), highest + margin * (ends.high <= highest)))
+    return ranges
+
+
+def _closed(arcs: list[np.ndarray], box: np.ndarray) -> list[np.ndarray]:
+    """Return the outlines of a region from its border in pieces, closed along the edges of a picture.
+
+    The region lies at the left of its border, and so does the picture of its edges when they are followed to the left:
+    where a piece leaves the picture, the outline goes on along the edges to the next piece that enters it.
+
+    Args:
+        arcs: pieces of the border, each with the region at its left, shape (points, 2).
+        box: lowest and highest value of each coordinate, shape (2, 2).
+    """
+    low, high = box.T
+    leaves = [bool(np.all(np.any((arc[[0, -1]] < low) | (arc[[0, -1]] > high), axis=1))) for arc in arcs]
+    outlines = [arc for arc, is_open in zip(arcs, leaves, strict=True) if not is_open]
+    waiting = [arc for arc, is_open in zip(arcs, leaves, strict=True) if is_open]
+    while waiting:
+        outline = [waiting.pop(0)]
+        while True:
+            end = _around(outline[-1][-1], box)
+            following = [outline[0], *waiting]
+            ways = [(_around(arc[0], box) - end) % 4 for arc in following]
+            nearest = int(np.argmin(ways))
+            corners = np.arange(math.floor(end) + 1, math.floor(end + ways[nearest]) + 1)
+            outline.append(np.array([box[[0, 1], _CORNERS[int(corner) % 4]] for corner in corners]).reshape(-1, 2))
+            if nearest == 0:
+                break
+            outline.append(waiting.pop(nearest - 1))
+        outlines.append(np.concatenate(outline))
+    return outlines
+
+
+def _around(point: np.ndarray, box: np.ndarray) -> float:
+    """Return how far a point is along the edges of a picture, from 0 at the lower left over the lower right to 4."""
+    x, y = np.clip((point - box[:, 0]) / (box[:, 1] - box[:, 0]), 0.0, 1.0)
+    distances = (y, 1 - x, 1 - y, x)  # from the lower, right, upper and left edge
+    edge = int(np.argmin(distances))
+    return edge + min(float((x, y, 1 - x, 1 - y)[edge]), 1 - 1e-12)
+
+
+def _in_words(border: ConfidenceRegion, shown: list[tuple[float, float]]) -> str:
+    """Return whether a region has no end, or goes on beyond a picture, as the rest of its name."""
+    ends = np.array(border.extent)
+    if not np.all(np.isfinite(ends)):
+        return ", open at the edge"
+    low, high = np.array(shown).T
+    return ", goes on beyond the edge" if np.any((ends[:, 0] < low) | (ends[:, 1] > high)) else ""
 
 
 def _within(end: float, values: np.ndarray) -> float:

@@ -282,6 +282,14 @@ def roomy(
     return wide
 
 
+def filling(ranges: Ranges, ratio: float) -> Ranges:
+    """Return the ranges of two names widened to a picture so many times as wide as high; both axes have one scale."""
+    spans = [high - low for low, high in ranges.values()]
+    height = max(spans[0] / ratio, spans[1])
+    slack = [(wanted - span) / 2 for wanted, span in zip((height * ratio, height), spans, strict=True)]
+    return {name: (low - more, high + more) for (name, (low, high)), more in zip(ranges.items(), slack, strict=True)}
+
+
 def is_one_scale(ranges: Ranges) -> bool:
     """Return whether ranges are of comparable width, so that one scale serves both axes."""
     spans = [high - low for low, high in ranges.values()]

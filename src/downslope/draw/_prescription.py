@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._column_axis import ColumnAxis, column_axis
 from downslope.draw._style import picture
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ _WIDTH, _ABOVE, _ROW = 9.0, 1.7, 0.52  # inches
 _LABEL = 38  # letters of a line of a row's name
 _SPREAD = 0.2  # of a row's height: how far the dots of the first and the last seed lie from its middle
 _STEEP = 1000  # from the highest to the lowest at which the scale is logarithmic
-_DEEPEST = 1e-16  # of the highest; what lies lower is drawn there
+_DEEPEST = 1e-16  # of the highest; what lies lower is rounding, and stands where 0 does
 _MOST = 12  # rows of remedies that were tried once
 _GREY = "#8a97a3"
 
@@ -67,10 +70,11 @@ def prescription(result: Prescription, *, axes: Axes | None = None) -> Axes:
     rows = _proved(result) if result.trials else _tried(result)
     axes = inputs.axes_of(axes, lambda: style.new_axes(size=(_WIDTH, _ABOVE + _ROW * len(rows))))
     shown = [result.yardstick.sign * np.asarray(row.scores, float) for row in rows]
-    floor = _scale(axes, np.concatenate(shown))
-    axes.axvline(max(float(shown[0].mean()), floor), color=style.FUNCTION, linewidth=1, linestyle=":", zorder=1)
+    scale = _scale(np.concatenate(shown))
+    scale.show(axes)
+    axes.axvline(float(scale.at(shown[0].mean())), color=style.FUNCTION, linewidth=1, linestyle=":", zorder=1)
     for index, (row, values) in enumerate(zip(rows, shown, strict=True)):
-        _line(axes, index, row, values, floor)
+        _line(axes, index, row, values, scale)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)), [textwrap.fill(row.name, _LABEL) for row in rows])
     axes.set_xlabel(result.yardstick.words)
@@ -104,20 +108,43 @@ def _tried(result: Prescription) -> list[_Row]:
     ]
 
 
-def _scale(axes: Axes, values: np.ndarray) -> float:
-    """Choose the scale, and return the lowest number that is drawn where it lies."""
+class _Scale(NamedTuple):
+    """The scale of the scores.
+
+    Args:
+        axis: its axis.
+        floor: below it a score stands where 0 does; 0 where each stands at its value.
+    """
+
+    axis: ColumnAxis
+    floor: float
+
+    def show(self, axes: Axes) -> None:
+        """Give axes this scale."""
+        self.axis.show(axes)
+
+    def at(self, values: np.ndarray | float) -> np.ndarray:
+        """Return where scores stand."""
+        return self.axis.at(np.where((self.floor > 0) & (np.asarray(values) < self.floor), 0.0, values))
+
+
+def _scale(values: np.ndarray) -> _Scale:
+    """Choose the scale: logarithmic for scores above 0 over powers of ten, with those that vanish set apart."""
     highest, positive = float(values.max()), values[values > 0]
     if values.min() < 0 or not len(positive) or positive.min() * _STEEP > highest:
-        return -np.inf
-    axes.set_xscale("log")
-    return _DEEPEST * highest
+        return _Scale(column_axis("score", values, False), 0.0)
+    floor = _DEEPEST * highest
+    axis = column_axis("score", np.where(values < floor, 0.0, values), True)
+    vanished = float(values[values < floor].max(initial=0.0))
+    text = f"≤ {number(vanished, 1)}" if vanished else axis.zero_text
+    return _Scale(dataclasses.replace(axis, zero_text=text), floor)
 
 
-def _line(axes: Axes, index: int, row: _Row, values: np.ndarray, floor: float) -> None:
+def _line(axes: Axes, index: int, row: _Row, values: np.ndarray, scale: _Scale) -> None:
     """Draw a row: a dot a run, a tick at their mean, and the effect."""
     count = len(values)
     heights = index + (np.linspace(-_SPREAD, _SPREAD, count) if count > 1 else np.zeros(count))
-    shown, mean = np.maximum(values, floor), max(float(values.mean()), floor)
+    shown, mean = scale.at(values), scale.at(values.mean())
     axes.plot([mean, mean], [index - 0.34, index + 0.34], color=row.colour, linewidth=1.6, zorder=2)
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.7}
     axes.plot(shown, heights, "o", color=row.colour, markersize=6, **edge, label=row.name, zorder=3)

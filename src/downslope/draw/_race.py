@@ -29,6 +29,7 @@ _MOST_FRAMES = 80
 _BOTTOM = 1e-16  # of the value at the start: below it all is rounding
 _MOST_STEPS = 400  # of the slowest that are shown, where the others have long arrived
 _MOST_NAMES = 5  # lanes whose names have room inside the picture
+_SHAPE = 1.25  # of a panel: its width over its height
 _BEHIND = 3.0  # times the steps of the slowest that arrives
 
 
@@ -185,6 +186,8 @@ def _ways(
     calm = [way for way, trace in zip(ways.values(), lanes.values(), strict=True) if _is_calm(trace)]
     ranges = grid.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)])
     ranges = grid.roomy(ranges, {}, [None] * len(names))
+    if not flat and grid.is_one_scale(ranges) and grid.is_one_kind(objective, names):
+        ranges = grid.filling(ranges, _SHAPE)
     (curve if flat else landscape)(objective, bounds=ranges, axes=axes)
     shown = axes.get_xlim(), axes.get_ylim()
     moving = []

@@ -9,7 +9,8 @@ from downslope.fitting._model import EquationModel
 from downslope.fitting._named_models import NamedModel, models
 from downslope.fitting._prediction import Prediction
 from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
+from downslope.fitting._profile import Interval, Profile
+from downslope.fitting._region import ConfidenceRegion
 from downslope.fitting._residuals import ResidualTests
 from downslope.fitting._result import Fit
 from downslope.fitting._saved import load, load_trace, save

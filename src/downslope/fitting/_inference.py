@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,14 @@ import numpy as np
 from downslope._errors import SettingError, nearest
 from downslope.fitting._numeric_problem import NumericProblem
 from downslope.fitting._profile import (
-    ConfidenceRegion,
     Interval,
     MisfitSurface,
     Profile,
     intervals,
     profile_points,
-    region,
 )
 from downslope.fitting._quantiles import t_quantile
+from downslope.fitting._region import ConfidenceRegion, arcs, extent, region, runs_along
 from downslope.formulas import linear_names
 
 if TYPE_CHECKING:
@@ -196,8 +196,6 @@ def profile(fit: Fit, name: str, level: float) -> Profile:
 
 def confidence_region(fit: Fit, first: str, second: str, level: float, points: int) -> ConfidenceRegion:
     """Return the joint region of two parameters; see `Fit.confidence_region`."""
-    from scipy.special import chdtri, fdtri
-
     level = checked_level(level)
     pair = _index(fit, first), _index(fit, second)
     if pair[0] == pair[1]:
@@ -205,9 +203,26 @@ def confidence_region(fit: Fit, first: str, second: str, level: float, points: i
     lost = [fit.free[index] for index in pair if not np.isfinite(fit.uncertainty.standard_errors[index])]
     if lost:
         raise SettingError(f"{lost[0]} has no finite error, so there is no region", hint="fix a parameter")
+    surface, quantile = surface_of(fit), _region_quantile(fit, level)
+    border, ellipse = region(surface, pair, quantile, points)
+    is_all = runs_along(surface, pair, quantile, border)
+    return ConfidenceRegion((first, second), level, border, ellipse, extent(surface, pair, quantile), is_all)
+
+
+def _region_quantile(fit: Fit, level: float) -> float:
+    """Return ζ at the border of a joint region of two parameters."""
+    from scipy.special import chdtri, fdtri
+
     twice = chdtri(2, 1 - level) if fit.uncertainty.absolute else 2 * fdtri(2, fit.degrees_of_freedom, level)
-    border, ellipse = region(surface_of(fit), pair, math.sqrt(float(twice)), points)
-    return ConfidenceRegion((first, second), level, border, ellipse)
+    return math.sqrt(float(twice))
+
+
+def region_arcs(
+    fit: Fit, region: ConfidenceRegion, ranges: np.ndarray | Sequence[tuple[float, float]]
+) -> list[np.ndarray]:
+    """Return the border of a region within ranges; see `Fit.region_arcs`."""
+    pair = fit.free.index(region.names[0]), fit.free.index(region.names[1])
+    return arcs(surface_of(fit), pair, _region_quantile(fit, region.level), region.points, np.array(ranges, float))
 
 
 def _index(fit: Fit, name: str) -> int:

@@ -11,7 +11,6 @@ Reference: Bates and Watts, Nonlinear Regression Analysis and Its Applications, 
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,8 +24,6 @@ _ROUNDS = 80
 _REACHED = 1e-8  # of the target: ζ nearer to it than this has reached it
 _GROWTH = 4.0  # most that a distance grows from one round to the next
 _OPEN = 1e7  # standard errors; an end beyond is open
-_ROUNDS_OF_RAYS = 6  # of which each adds as many at most to the border of a region
-_FAR_AWAY = 20.0  # typical distances of the border; how much farther a point is decides no gap
 _EDGE = 1e-9  # relative distance between the last point with a value and the first without
 
 
@@ -73,23 +70,6 @@ class Profile:
 
 
 @dataclass(frozen=True, eq=False)
-class ConfidenceRegion:
-    """A joint confidence region of two parameters by profile likelihood.
-
-    Args:
-        names: the two parameters.
-        level: the level.
-        points: the border, a closed curve, shape (points + 1, 2); infinite where the region is open.
-        linear: the ellipse of the linear approximation at the same angles, shape (points + 1, 2).
-    """
-
-    names: tuple[str, str]
-    level: float
-    points: np.ndarray
-    linear: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
 class MisfitSurface:
     """The squares of a fit around their minimum.
 
@@ -123,8 +103,8 @@ class MisfitSurface:
             held: which parameters stay, shape (points, free).
         """
         if held.all():
-            residuals, _ = self.linearised(starts)
-            return starts, np.sum(residuals * residuals, axis=-1) / 2
+            squares = [np.sum(self.linearised(starts[part])[0] ** 2, axis=-1) / 2 for part in self._parts(len(starts))]
+            return starts, np.concatenate(squares)
         parts = [self._refitted(starts[part], held[part]) for part in self._parts(len(starts))]
         return np.concatenate([ends for ends, _ in parts]), np.concatenate([squares for _, squares in parts])
 
@@ -299,59 +279,3 @@ def profile_points(surface: MisfitSurface, index: int, values: np.ndarray) -> tu
             points[row], zeta[row] = ended[0], surface.rise(squares)[0]
             last = ended[0] if np.all(np.isfinite(ended)) else last
     return points, np.where(values < best, -zeta, zeta)
-
-
-def region(surface: MisfitSurface, pair: tuple[int, int], quantile: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the border of the joint region of two parameters, and that of its ellipse, shapes (count + 1, 2).
-
-    Args:
-        surface: the squares.
-        pair: indices of the parameters.
-        quantile: √(2F) at the level.
-        count: number of angles.
-    """
-    chosen = np.array(pair)
-    root = np.linalg.cholesky(surface.covariance[np.ix_(chosen, chosen)])
-    angles = np.linspace(0.0, math.tau, count // 2, endpoint=False)
-    distances = np.empty(0)
-    while True:
-        new = angles[len(distances) :]
-        unit = np.stack([np.cos(new), np.sin(new)], axis=-1)
-        directions = np.zeros((len(new), len(surface.best)))
-        directions[:, chosen] = unit @ root.T  # one standard error in each direction
-        held = np.zeros_like(directions, bool)
-        held[:, chosen] = True
-        distances = np.concatenate([distances, ends_along(surface, directions, held, quantile)])
-        if len(angles) == count:
-            break
-        # Evenly spaced rays miss a bend far away; the rest go where two points of the border are farthest apart.
-        angles = np.concatenate(
-            [angles, _in_gaps(angles, distances, min(count - len(angles), count // _ROUNDS_OF_RAYS))]
-        )
-    order = np.argsort(angles)
-    angles, distances = angles[order], distances[order]
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) @ root.T
-    best = surface.best[chosen]
-    with np.errstate(all="ignore"):
-        borders = [best + np.where(circle == 0, 0.0, reach * circle) for reach in (distances[:, None], quantile)]
-    profiled, linear = (np.concatenate([border, border[:1]]) for border in borders)
-    return profiled, linear
-
-
-def _in_gaps(angles: np.ndarray, distances: np.ndarray, count: int) -> np.ndarray:
-    """Return angles in the middle of the widest gaps between points of a border, shape (count,).
-
-    Args:
-        angles: shape (rays,).
-        distances: of the border from the centre, shape (rays,); infinite where there is none.
-        count: the number of new angles, at most that of the rays.
-    """
-    order = np.argsort(angles)
-    finite = distances[np.isfinite(distances)]
-    typical = float(np.median(finite)) if len(finite) else 1.0
-    turned, reach = angles[order], np.minimum(distances[order], _FAR_AWAY * typical)
-    points = reach[:, None] * np.stack([np.cos(turned), np.sin(turned)], axis=-1)
-    gaps = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
-    widest = np.sort(np.argsort(-gaps, kind="stable")[:count])
-    following = np.where(widest + 1 < len(turned), turned[(widest + 1) % len(turned)], turned[0] + math.tau)
-    return (turned[widest] + following) / 2 % math.tau

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,13 @@ from downslope.fitting._bootstrap import Bootstrap, bootstrap
 from downslope.fitting._curvature import Curvature, curvature
 from downslope.fitting._derived import Derived, derived, derived_in_groups
 from downslope.fitting._fitted_equation import FittedEquation
-from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
+from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals, region_arcs
 from downslope.fitting._markup import parameter_table
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction, columns_along, predicted_with_band
 from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
+from downslope.fitting._profile import Interval, Profile
+from downslope.fitting._region import ConfidenceRegion
 from downslope.fitting._report import as_text, summary, table
 from downslope.fitting._residuals import (
     ResidualTests,
@@ -205,6 +206,21 @@ class Fit(FittedEquation):
             points: the number of points on the border.
         """
         return confidence_region(self, first, second, level, points)
+
+    def region_arcs(
+        self, region: ConfidenceRegion, ranges: np.ndarray | Sequence[tuple[float, float]]
+    ) -> list[np.ndarray]:
+        """Return the border of a joint region within ranges, for a picture: all of it, where `points` miss a part.
+
+        Args:
+            region: what `confidence_region` returned.
+            ranges: the range of each of both parameters.
+
+        Returns:
+            Its pieces, each of shape (points, 2), with the region at the left: a closed curve, or one that ends just
+            outside of the ranges.
+        """
+        return region_arcs(self, region, ranges)
 
     @functools.cached_property
     def curvature(self) -> Curvature:

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import "./page.js";
-import { activationRange, gradientRange, shareText } from "../../../src/downslope/lab/static/js/layers.js";
+import { activationRange, gradientRange, pieces, shareText } from "../../../src/downslope/lab/static/js/layers.js";
 
 const near = (values, expected) => values.forEach((value, index) => assert.ok(Math.abs(value - expected[index]) < 1e-12, `${values}`));
 
@@ -18,6 +18,10 @@ test("a gradient that vanishes beside the largest does not stretch the range", (
 
 test("without gradients there is a range all the same", () => {
   near(gradientRange([{ layers: null }]), [0.05, 1.5]);
+});
+
+test("a layer whose gradient is not known breaks the line", () => {
+  assert.deepEqual(pieces([[0, 1], [1, 2], [2, NaN], [3, 1], [4, 5], [5, NaN], [6, 0]]), [[[0, 1], [1, 2]], [[3, 1], [4, 5]]]);
 });
 
 test("means and deviations of all moments are in the range", () => {

@@ -17,12 +17,13 @@ from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope._types import plain
 from downslope.lab._messages import LIMITS
-from downslope.lab.replies._formula_verbs import filling, grid_reply, read
+from downslope.lab.replies._formula_verbs import grid_reply, read
 from downslope.lab.replies._request import (
     Box,
     PageRequest,
     RequestError,
     factor,
+    filling,
     plan_of,
     program,
     rounded,

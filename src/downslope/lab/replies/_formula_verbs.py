@@ -14,7 +14,7 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope._types import plain
-from downslope.lab.replies._request import Box, PageRequest, RequestError, plan_of, rounded
+from downslope.lab.replies._request import Box, PageRequest, RequestError, filling, plan_of, rounded
 
 _STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further variable starts at 1
 _SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)  # tried in turn
@@ -144,7 +144,6 @@ def _rate_text(bound: float | None, best: float) -> str:
 
 _CURVE_POINTS = 400
 _GRID_POINTS = 120  # along each axis
-_ALIKE = 5.0  # the ratio of two ranges up to which a unit is as long along both
 _CELLS = 3000  # of the box along each axis, which a coordinate of a contour tells apart
 _THINNINGS = 3  # of the points of a contour; each leaves out every other one at most
 _OFF_CHORD = 0.4  # cells: a tenth of a pixel
@@ -162,31 +161,6 @@ def grid(fields: dict[str, Any]) -> dict[str, Any]:
     over, start = request.over(objective), request.start(objective)
     box = request.box("box", over) or ds.draw.box(start, over, objective=objective)
     return grid_reply(objective, over, filling(box, over, request.number_or_none("ratio")), start)
-
-
-def filling(box: Box, over: tuple[str, ...], ratio: float | None) -> Box:
-    """Return a box of two variables widened to the shape of the picture, so that a unit is as long along both.
-
-    Only then −∇f stands at right angles on the lines of equal height. Ranges that differ much are left alone.
-
-    Args:
-        box: the range of each variable.
-        over: the variables along the axes.
-        ratio: the width of the picture over its height; None to leave the box alone.
-    """
-    if len(over) != 2 or ratio is None or not ratio > 0:
-        return box
-    spans = [box[name][1] - box[name][0] for name in over]
-    if not 0 < max(spans) <= _ALIKE * min(spans):
-        return box
-    height = max(spans[0] / ratio, spans[1])
-    return {name: _around(*box[name], span) for name, span in zip(over, (height * ratio, height), strict=True)}
-
-
-def _around(low: float, high: float, span: float) -> tuple[float, float]:
-    """Return the range of a length with the middle of another range."""
-    slack = (span - (high - low)) / 2
-    return low - slack, high + slack
 
 
 def grid_reply(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import downslope as ds
 from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.lab.replies._network_choices import setup_of
-from downslope.lab.replies._request import RequestError, factor, rounded
+from downslope.lab.replies._request import RequestError, are_alike, factor, filling, rounded
 
 _CELLS = 44  # of a plane along each side
 _CURVE_POINTS = 120
@@ -46,9 +46,10 @@ class View:
     Args:
         setup: the training.
         over: the two features of a plane; the first two that are numbers if they are not two numeric features.
+        ratio: the width of the picture over its height; None for a box that fits the data alone.
     """
 
-    def __init__(self, setup: ds.Setup, over: list[str] | None) -> None:
+    def __init__(self, setup: ds.Setup, over: list[str] | None, ratio: float | None = None) -> None:
         encoding = setup.encoding
         assert encoding is not None
         self.encoding, self.target = encoding, encoding.target
@@ -57,6 +58,7 @@ class View:
         wanted = [name for name in over or [] if name in self.features]
         self.over = tuple(wanted) if len(set(wanted)) == 2 else self.features[:2]
         self.kind = self._kind()
+        self._ratio = ratio
 
     def _kind(self) -> str:
         if self.predicts_numbers:
@@ -88,7 +90,9 @@ class View:
         if self.kind == "line":
             x, y = self._raw(self.over[0])[rows], self._true()[rows]
             head |= {"x": rounded(x, _DIGITS), "y": rounded(y, _DIGITS)}
-        return head | {"box": self._box()} if self.kind in ("plane", "line") else head
+        if self.kind in ("plane", "line"):
+            head |= {"box": self._box(), "has_equal_units": self.kind == "plane" and are_alike(self._ranges())}
+        return head
 
     def picture(self, training: ds.Training) -> dict[str, Any]:
         """Return the predictions of a training as it is."""
@@ -161,9 +165,14 @@ class View:
         return _first_column(self.encoding.decode(self._rows.targets))
 
     def _box(self) -> list[list[float]]:
-        """Return the range of each axis."""
+        """Return the range of each axis; of a plane widened to the shape of the picture, so that circles are round."""
+        box = filling(dict(zip(self._axes, self._ranges(), strict=True)), self._axes, self._ratio)
+        return [list(box[name]) for name in self._axes]
+
+    def _ranges(self) -> list[tuple[float, float]]:
+        """Return the range of the data along each axis, with a margin."""
         ranges = [(float(values.min()), float(values.max())) for values in map(self._raw, self._axes)]
-        return [[low - _MARGIN * (high - low or 1), high + _MARGIN * (high - low or 1)] for low, high in ranges]
+        return [(low - _MARGIN * (high - low or 1), high + _MARGIN * (high - low or 1)) for low, high in ranges]
 
 
 def _rows_of(setup: ds.Setup) -> EncodedRows:

@@ -16,6 +16,7 @@ Box = dict[str, tuple[float, float]]
 
 _DIGITS = 9  # significant digits of numbers that are drawn or moved
 _SAFE_RATE = 0.5  # the default rate as a share of the largest stable rate at the start
+_ALIKE = 5.0  # the ratio of two ranges up to which a unit is as long along both
 _ROUND = (1.0, 2.0, 5.0)  # leading digits of a default rate
 
 
@@ -150,6 +151,37 @@ def _checked_range(label: str, ends: Any) -> tuple[float, float]:
     if low > high:
         raise RequestError(f"The {label} begins after its end.")
     return low, high
+
+
+def filling(box: Box, over: tuple[str, ...], ratio: float | None) -> Box:
+    """Return a box of two variables widened to the shape of the picture, so that a unit is as long along both.
+
+    Only then −∇f stands at right angles on the lines of equal height. Ranges that differ much are left alone.
+
+    Args:
+        box: the range of each variable.
+        over: the variables along the axes.
+        ratio: the width of the picture over its height; None to leave the box alone.
+    """
+    if len(over) != 2 or ratio is None or not ratio > 0:
+        return box
+    if not are_alike([box[name] for name in over]):
+        return box
+    spans = [box[name][1] - box[name][0] for name in over]
+    height = max(spans[0] / ratio, spans[1])
+    return {name: _around(*box[name], span) for name, span in zip(over, (height * ratio, height), strict=True)}
+
+
+def are_alike(ranges: Sequence[tuple[float, float]]) -> bool:
+    """Tell whether two ranges differ so little that a unit can be as long along both."""
+    spans = [high - low for low, high in ranges]
+    return 0 < max(spans) <= _ALIKE * min(spans)
+
+
+def _around(low: float, high: float, span: float) -> tuple[float, float]:
+    """Return the range of a length with the middle of another range."""
+    slack = (span - (high - low)) / 2
+    return low - slack, high + slack
 
 
 def plan_of(request: PageRequest) -> ds.Plan:

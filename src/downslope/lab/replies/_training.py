@@ -16,7 +16,7 @@ from downslope._types import plain
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
 from downslope.lab.replies._network_views import View, why_no_graph
-from downslope.lab.replies._request import program, rounded
+from downslope.lab.replies._request import PageRequest, program, rounded
 
 Piece = dict[str, Any]
 Send = Callable[[Piece], None]
@@ -30,7 +30,7 @@ _TRAININGS = 10  # that a prescription may spend; a person waits for them
 def train(fields: dict[str, Any]) -> Iterator[Piece]:
     """Yield a training: its head, a piece at each evaluation, and its end."""
     setup = setup_of(fields)
-    view = View(setup, fields.get("over"))
+    view = View(setup, fields.get("over"), PageRequest(fields).number_or_none("ratio"))
     yield _head(setup, view)
     yield from pieces(lambda send: _train(setup, view, fields, send))
 

@@ -144,6 +144,12 @@ export function roomy(values, share) {
   return [low - slack, high + slack];
 }
 
+/** Return the range of a length with the middle of another range. @param {Range} range @param {number} length @returns {Range} */
+export function around([low, high], length) {
+  const slack = (length - (high - low)) / 2;
+  return [low - slack, high + slack];
+}
+
 /** Return the least and the largest of numbers, or null without any. @param {number[]} values */
 export function extent(values) {
   const [low, high] = d3.extent(values);

@@ -1,13 +1,14 @@
 /** The layers: how much gradient reaches each, and what their units put out. */
 
 /** @import { Page } from "./page.js" */
-/** @import { BandScale, LayerStatistics, LayeredRun, Range, Scale, Value } from "./types.d.ts" */
+/** @import { BandScale, LayerStatistics, LayeredRun, Point, Range, Scale, Value } from "./types.d.ts" */
 
 import { byId, draw, written } from "./elements.js";
-import { Frame, extent, round } from "./frame.js";
+import { Frame, extent, round, through } from "./frame.js";
 
 const MARGIN = { top: 24, right: 14, bottom: 40, left: 54 };
 const BAR = 0.62; // of a layer's room
+const DOT = 4.5; // pixels, its radius
 const MANY = 8; // layers from which on they are named by number alone
 const NAME = 46; // pixels that a name takes
 
@@ -19,7 +20,7 @@ const NAME = 46; // pixels that a name takes
 export function mountLayers(page) {
   const gradients = new Frame(byId("gradients"), { margin: MARGIN, title: "Gradient by layer", resized: () => show() });
   const activations = new Frame(byId("activations"), { margin: MARGIN, title: "Activation by layer", resized: () => show() });
-  const bars = gradients.layer("bars");
+  const dots = gradients.layer("dots");
   const spans = activations.layer("spans");
   page.on("head", () => show());
   page.on("row", () => show());
@@ -39,14 +40,15 @@ export function mountLayers(page) {
   function showGradients({ head, moments }, norms) {
     const x = d3.scaleBand(d3.range(norms.length), gradients.along).padding(1 - BAR);
     const y = d3.scaleLog(gradientRange(moments), gradients.up);
-    const bottom = gradients.up[0];
-    bars.replaceChildren(...norms.map((norm, index) => {
-      const left = x(index) ?? 0;
-      const top = norm !== null && norm > 0 ? Math.min(bottom, y(Math.max(norm, y.domain()[0]))) : bottom;
-      return norm !== null && norm > 0
-        ? draw("rect", { class: "bar", x: round(left), y: round(top), width: round(x.bandwidth()), height: round(bottom - top) })
-        : draw("text", { class: "bar-none", x: round(left + x.bandwidth() / 2), y: bottom - 6, "text-anchor": "middle", text: norm === 0 ? "0" : "–" });
-    }));
+    // A bar would begin at the foot of the scale, which is no number: 0 lies infinitely far below it.
+    const points = norms.map((norm, index) => /** @type {Point} */ ([
+      (x(index) ?? 0) + x.bandwidth() / 2, norm !== null && norm > 0 ? y(Math.max(norm, y.domain()[0])) : NaN,
+    ]));
+    dots.replaceChildren(
+      draw("path", { class: "by-layer", d: pieces(points).map((piece) => through(piece)).join("") }),
+      ...points.map(([middle, height], index) => (Number.isFinite(height)
+        ? draw("circle", { class: "layer-dot", cx: round(middle), cy: round(height), r: DOT })
+        : draw("text", { class: "dot-none", x: round(middle), y: gradients.up[0] - 6, "text-anchor": "middle", text: norms[index] === 0 ? "0" : "–" }))));
     frameLayers(gradients, head.layers, x, y, "‖gradient‖, log scale");
     gradients.desc.textContent = norms.map((norm, index) => `${head.layers[index]}: ${norm === null ? "not known" : norm.toPrecision(2)}`).join(", ");
   }
@@ -87,6 +89,17 @@ export function mountLayers(page) {
     const isNarrow = layers.length > MANY || x.bandwidth() < NAME;
     frame.setAxes(x, y, { xName: "layer, from input to output", yName, xTexts: layers.map((name, index) => (isNarrow ? index + 1 : name)) });
   }
+}
+
+/** Return the runs of points whose height is known. @param {Point[]} points */
+export function pieces(points) {
+  /** @type {Point[][]} */
+  const runs = [[]];
+  for (const point of points) {
+    if (Number.isFinite(point[1])) runs[runs.length - 1].push(point);
+    else runs.push([]);
+  }
+  return runs.filter((run) => run.length > 1);
 }
 
 /**

@@ -268,6 +268,7 @@ export interface TrainingHead {
   y: number[];
   class: number[];
   box: [Range, Range];
+  has_equal_units?: boolean;
   notes: string[];
   read_as: string;
   parameters: number;

@@ -10,6 +10,7 @@ const NOTCHES = 400; // positions of the slider
 const THUMB = 9; // pixels, half of the slider's knob, so that scale and slider agree
 /** @type {[number, number]} */
 const USUAL = [1e-4, 10]; // the range while none is known
+const NAME = 24; // pixels, more than half of what the word at the best rate takes
 const FIGURES = 3;
 
 /** Connect the slider, the field and the scale. @param {Descent} page */
@@ -108,8 +109,10 @@ function drawScale(svg, { width, height }, { rates }, scale, rate) {
   parts.push(...powers(x, base, height));
   if (rates?.best) {
     const at = round(inside(rates.best));
+    const bound = rates.stable ? x(rates.stable[1]) : Infinity;
+    const isTight = at > width - NAME || (bound > at - NAME && bound < at + NAME);
     parts.push(draw("path", { class: "best", d: `M${at},${base}l-4.5,-8h9Z` }), draw("line", { class: "best-line", x1: at, x2: at, y1: 12, y2: base - 8 }),
-      draw("text", { class: "best-name", x: at, y: 10, "text-anchor": at > width - 24 ? "end" : at < 24 ? "start" : "middle", text: "best" }));
+      draw("text", { class: "best-name", x: isTight ? Math.min(at, bound) - 3 : at, y: 10, "text-anchor": isTight ? "end" : at < NAME ? "start" : "middle", text: "best" }));
   }
   if (rate !== null && rate > 0) parts.push(draw("line", { class: "now", x1: round(x(rate)), x2: round(x(rate)), y1: 0, y2: height }));
   svg.replaceChildren(...parts);

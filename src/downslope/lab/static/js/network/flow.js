@@ -23,6 +23,8 @@ export class Learning extends Page {
   /** The training: its head, its moments, its end; null before the first. @type {TrainingRun | null} */
   run = null;
   isTraining = false;
+  /** The width of the picture over its height; null while it has none. @type {number | null} */
+  ratio = null;
   #stop = new AbortController();
 
   /** The selected moment. @returns {TrainingMoment | undefined} */
@@ -36,7 +38,7 @@ export class Learning extends Page {
     const units = hidden.split(/[\s,;]+/).filter(Boolean).map(Number);
     return {
       ...tableOf(this.state), target, hidden: units, activation, initialisation, normalisation, skip: skip === 1, dropout,
-      method, rate, batch: batch || null, steps, seed, more: this.state.more, over, ...more,
+      method, rate, batch: batch || null, steps, seed, more: this.state.more, over, ratio: this.ratio, ...more,
     };
   }
 

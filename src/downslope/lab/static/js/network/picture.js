@@ -5,7 +5,7 @@
 
 import { byId, draw } from "../elements.js";
 import { context2d } from "../exporting.js";
-import { Frame, dots, pixelOf, roomy, round, through } from "../frame.js";
+import { Frame, around, dots, pixelOf, roomy, round, through } from "../frame.js";
 
 const MARGIN = { top: 44, right: 12, bottom: 38, left: 56 };
 const SHADE = [0.1, 0.5]; // of a class's colour, where it is guessed and where it is certain
@@ -15,7 +15,7 @@ const ROOM = 0.06; // of the range of the numbers, around them
 
 /** Put the picture on the page, and keep it in step. @param {Learning} page */
 export function mountPicture(page) {
-  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "What the network makes of the data", resized: () => redraw() });
+  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "What the network makes of the data", resized: () => reshape() });
   const regions = frame.layer("regions");
   const points = frame.layer("points");
   const front = frame.layer("front");
@@ -24,6 +24,7 @@ export function mountPicture(page) {
   /** @type {[Scale, Scale] | null} */
   let scales = null;
 
+  page.ratio = frame.ratio;
   page.on("head", () => redraw());
   page.on("row", () => show());
   page.on("state", (changed) => {
@@ -32,6 +33,11 @@ export function mountPicture(page) {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
   frame.svg.addEventListener("click", (event) => choose(d3.pointer(event, frame.svg)));
+
+  function reshape() {
+    page.ratio = frame.ratio;
+    redraw();
+  }
 
   function redraw() {
     const head = page.run?.head;
@@ -49,7 +55,7 @@ export function mountPicture(page) {
   /** @param {TrainingHead} head */
   function redrawPlane(head) {
     scales = head.kind === "plane"
-      ? [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(head.box[1], frame.up)]
+      ? planeScales(head, frame)
       : [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(roomy(head.y, ROOM), frame.up)];
     frame.setAxes(...scales, { xName: head.over[0], yName: head.over[1] ?? head.target, names: head.over });
     const pixels = pixelsOf(scales, head.x, head.y);
@@ -64,7 +70,7 @@ export function mountPicture(page) {
     const { moment, run } = page;
     if (!run || !moment || !frame.width) return;
     const { picture } = moment;
-    if (picture.cells && scales) regions.replaceChildren(regionsOf(picture.cells, run.head, frame));
+    if (picture.cells && scales) regions.replaceChildren(regionsOf(picture.cells, run.head, scales));
     else if (picture.curve && scales) {
       front.replaceChildren(draw("path", { class: "curve", d: through(pixelsOf(scales, picture.curve.x, picture.curve.y)) }));
     } else if (picture.predicted) showAgreement(picture, run.head);
@@ -130,6 +136,20 @@ export function mountPicture(page) {
 }
 
 /**
+ * Return the scales of a plane. Where units are equal they stay so in a frame of another shape than that of the box.
+ *
+ * @param {TrainingHead} head
+ * @param {Frame} frame
+ * @returns {[Scale, Scale]}
+ */
+function planeScales({ box, has_equal_units: hasEqualUnits }, frame) {
+  const [across, up] = box;
+  const height = Math.max((across[1] - across[0]) / (frame.ratio ?? 1), up[1] - up[0]);
+  const shown = hasEqualUnits && frame.ratio ? [around(across, height * frame.ratio), around(up, height)] : box;
+  return [d3.scaleLinear(shown[0], frame.along), d3.scaleLinear(shown[1], frame.up)];
+}
+
+/**
  * Return columns of values as points in pixels.
  *
  * @param {[Scale, Scale]} scales
@@ -145,9 +165,9 @@ function pixelsOf([x, y], across, up) {
  *
  * @param {number[]} cells
  * @param {TrainingHead} head
- * @param {Frame} frame
+ * @param {[Scale, Scale]} scales
  */
-function regionsOf(cells, { classes }, frame) {
+function regionsOf(cells, { classes, box }, [x, y]) {
   const side = Math.round(Math.sqrt(cells.length));
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = side;
@@ -163,7 +183,7 @@ function regionsOf(cells, { classes }, frame) {
     image.data.set([colour.r, colour.g, colour.b, 255 * (SHADE[0] + (SHADE[1] - SHADE[0]) * sure)], 4 * (row * side + column));
   });
   pen.putImageData(image, 0, 0);
-  const [[left, right], [bottom, top]] = [frame.along, frame.up];
+  const [[left, right], [bottom, top]] = [box[0].map((end) => x(end)), box[1].map((end) => y(end))];
   return draw("image", { href: canvas.toDataURL(), x: left, y: top, width: right - left, height: bottom - top, preserveAspectRatio: "none" });
 }
 
