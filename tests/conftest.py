@@ -69,12 +69,14 @@ LONG_FILES = ("test_documents.py", "test_browser", "test_doors.py", "test_resume
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, and mark the tests that `make test-as-users` runs."""
+    """Put the longest files first, and mark the tests that `make test-as-users` and `make test-browser` run."""
     tests = Path(__file__).parent
     items.sort(key=lambda item: not item.path.name.startswith(LONG_FILES))
     for item in items:
         if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix().startswith(AS_USERS):
             item.add_marker(pytest.mark.as_users)
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
 
 
 def pytest_collection_finish() -> None:

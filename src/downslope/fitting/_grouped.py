@@ -96,6 +96,8 @@ def _in_groups(rows: CompleteRows, groups: Groups) -> tuple[CompleteRows, Groups
         )
         index = index[inside]
     present = np.flatnonzero(np.bincount(index, minlength=len(groups.labels)))
+    if len(present) == len(groups.labels):
+        return replace(rows, aside_groups=groups.index[rows.aside_numbers - 1]), replace(groups, index=index)
     renamed = np.full(len(groups.labels) + 1, -1)  # the last for rows in no group
     renamed[present] = np.arange(len(present))
     rows = replace(rows, aside_groups=renamed[groups.index[rows.aside_numbers - 1]])

@@ -19,7 +19,7 @@ from downslope._types import Columns
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._model import EquationModel
 from downslope.formulas import Equation, Name, names_in, product_of, sum_of, with_trees
-from downslope.tables import Table, is_missing, listed, text_of
+from downslope.tables import Table, is_missing, listed, texts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +100,9 @@ def groups_of(table: Columns, by: tuple[str, ...]) -> Groups:
     numbers = np.full(count, -1, dtype=np.int64)
     numbers[~missing] = rank[index]
     rows = np.flatnonzero(~missing)[first[order]]
-    cells = {name: tuple(labelled[name][rows].tolist()) for name in by}
-    names = [[text_of(cell) for cell in column] for column in cells.values()]
+    first_cells = {name: labelled[name][rows] for name in by}
+    cells = {name: tuple(column.tolist()) for name, column in first_cells.items()}
+    names = [texts_of(column) for column in first_cells.values()]
     labels = tuple(names[0]) if len(names) == 1 else tuple(",".join(label) for label in zip(*names, strict=True))
     return Groups(by, labels, numbers, cells)
 

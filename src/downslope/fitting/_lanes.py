@@ -24,7 +24,7 @@ from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, wi
 _FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-14, 1e30
 _GROWTH = 16.0  # of the damping when a step fails; faster than for one fit, since the slowest lane decides
 _STILL = 1e-14  # a relative step below it changes no digit that matters
-_FLAT = 1e-13  # a predicted decrease below this share of the squares: after that step 1e-6 errors are left at most
+_FLAT = 1e-12  # a predicted decrease, in squared errors of the parameters: at most 1e-6 of an error is left
 _LEVEL = 1e-13  # of the squares: what sums of rounded squares may differ by
 _NEARLY_SINGULAR = 1e-7  # a squared pivot of scaled JᵀJ: its 16 digits leave fewer than nine to the step
 _BLOCK = 1 << 19  # numbers of a column at once: what a fit holds in memory
@@ -272,19 +272,15 @@ def _by_normal_equations(
     # fit the others'. Without it a tenth of the groups wander off at first, and all wait for them.
     linear = () if bounded or data.deviations else linear_parameters(problem)
     nonlinear = np.array([[name not in linear] for name in problem.free])
+    flat = _FLAT / max(1, len(data.measured) - len(problem.free))
     for taken in range(steps):
         if not active.any():
             break
-        if 5 * np.count_nonzero(active) < 4 * len(lanes):
-            data, lanes = data.lanes(np.flatnonzero(active)), lanes[active]
-            current = LaneProblem(problem, data)
-            free, scale, low, high = free[:, active], scale[:, active], low[:, active], high[:, active]
-            here = Linearised(here.squares[active], here.gradient[:, active], here.normal[:, :, active])
-            damping, growth, active = damping[active], growth[active], active[active]
+        solves_linear = bool(linear) and not taken
         held = None
         if bounded:
             held = ((free <= low) & (here.gradient > 0)) | ((free >= high) & (here.gradient < 0))
-        elif linear and not taken:
+        elif solves_linear:
             held = np.repeat(nonlinear, len(lanes), axis=1)
         change, pivots = _step(here, here.gradient, held, scale, damping)
         if bounded:
@@ -298,6 +294,20 @@ def _by_normal_equations(
             change = np.clip(free + np.where(leaves, partway, rest), low, high) - free
         change = np.where(np.isfinite(change), change, 0.0)
         predicted = -_dot(change, here.gradient + _times(here.normal, change) / 2)
+        poor[lanes] = np.where(active, pivots < _NEARLY_SINGULAR, poor[lanes])
+        if not solves_linear:  # the linear ones may be at their best already
+            small = np.all(np.abs(change) <= _STILL * (np.abs(free) + _STILL), axis=0)
+            settled = active & (small | (np.abs(predicted) <= flat * here.squares))
+            still[lanes] |= settled
+            active = active & ~settled
+        # Lanes that settled would be evaluated once more for a step that changes nothing: a tenth of the time.
+        if 5 * np.count_nonzero(active) < 4 * len(lanes):
+            if not active.any():
+                break
+            data, lanes = data.lanes(np.flatnonzero(active)), lanes[active]
+            current, here = LaneProblem(problem, data), Linearised(*_chosen(active, *here))
+            free, change, scale, low, high = _chosen(active, free, change, scale, low, high)
+            predicted, damping, growth, active = _chosen(active, predicted, damping, growth, active)
         reached = free + change
         there = current.linearised(reached)
         # A step that changes nothing but rounding has a gain of any size, which must not decide the damping.
@@ -305,21 +315,25 @@ def _by_normal_equations(
         level = (there.squares <= here.squares * (1 + _LEVEL)) & (predicted <= 1e-9 * here.squares)
         finite = np.isfinite(there.squares) & np.isfinite(there.normal).all(axis=(0, 1))
         good = active & finite & ((there.squares < here.squares) | level)
-        small = np.all(np.abs(change) <= _STILL * (np.abs(free) + _STILL), axis=0)
-        rests = small | (np.abs(predicted) <= _FLAT * here.squares) | (~good & (damping >= _LARGEST_DAMPING))
-        if linear and not taken:
-            rests[:] = False  # the linear ones may be at their best already
-        free = np.where(good, reached, free)
-        here = Linearised(*(np.where(good, new, old) for new, old in zip(there, here, strict=True)))
-        scale = np.where(good, np.maximum(scale, _lengths(there.normal)), scale)
+        stuck = active & ~good & (damping >= _LARGEST_DAMPING)
+        longer = np.maximum(scale, _lengths(there.normal))
+        if good.all():  # mostly
+            free, here, scale = reached, there, longer
+        else:
+            free, scale = np.where(good, reached, free), np.where(good, longer, scale)
+            here = Linearised(*(np.where(good, new, old) for new, old in zip(there, here, strict=True)))
         shrink = np.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
         damping = np.where(good, np.maximum(damping * shrink, _SMALLEST_DAMPING), damping * growth)
         growth = np.where(good, _GROWTH, growth * 2)
         ends[:, lanes], ended[lanes] = free, here.squares
-        still[lanes] |= active & rests
-        poor[lanes] = np.where(active, pivots < _NEARLY_SINGULAR, poor[lanes])
-        active = active & ~rests
+        still[lanes] |= stuck
+        active = active & ~stuck
     return ends, ended, still, poor
+
+
+def _chosen(lanes: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the chosen lanes of arrays whose last axis runs over the lanes."""
+    return tuple(array[..., lanes] for array in arrays)
 
 
 def _step(

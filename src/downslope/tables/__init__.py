@@ -9,6 +9,7 @@ from downslope.tables._categories import (
     names_its_rows,
     refuse_typing_slip,
     text_of,
+    texts_of,
 )
 from downslope.tables._cells import is_missing
 from downslope.tables._clock import Clock, checked_time_unit, time_unit
@@ -39,6 +40,7 @@ __all__ = [
     "refuse_typing_slip",
     "table_suffixes",
     "text_of",
+    "texts_of",
     "time_unit",
     "write_table",
 ]

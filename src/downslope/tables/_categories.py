@@ -15,6 +15,7 @@ from downslope.tables._cells import is_missing
 from downslope.tables._clock import Clock
 from downslope.tables._table import cell_name, is_number, refuse_text
 
+_WHOLE = 2.0**53  # floats below it are exact where they are whole
 _MISSING = "missing"  # the category of missing cells
 _MOST_CATEGORIES = 1000
 _FEW = 10
@@ -169,6 +170,17 @@ def text_of(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return _MISSING if is_missing(cell) else str(cell).strip()
+
+
+def texts_of(cells: np.ndarray) -> list[str]:
+    """Return cells as names of categories, as `text_of` does with one.
+
+    >>> texts_of(np.array([1.0, 20.0])), texts_of(np.array([1.0, 2.5]))
+    (['1', '20'], ['1', '2.5'])
+    """
+    if cells.dtype.kind == "f" and np.all(np.abs(cells) < _WHOLE) and np.all(cells == np.trunc(cells)):
+        return list(map(str, cells.astype(np.int64).tolist()))  # ten times as fast, and most labels are such numbers
+    return [text_of(cell) for cell in cells.tolist()]
 
 
 def listed(words: Sequence[Any], most: int = 8) -> str:
