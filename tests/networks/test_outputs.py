@@ -49,15 +49,21 @@ def test_an_output_is_known_by_what_it_makes_of_numbers(name, last, bounds):
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        (eqx.nn.Sequential([eqx.nn.Linear(4, 3, key=jax.random.key(0)), eqx.nn.Lambda(jax.nn.softmax)]), "softmax"),
-        (eqx.nn.MLP(4, "scalar", 5, 1, final_activation=jax.nn.sigmoid, key=jax.random.key(0)), "sigmoid"),
-        (eqx.nn.MLP(4, 3, 5, 2, key=jax.random.key(0)), "linear"),
-        (nnx.Sequential(nnx.Linear(4, 5, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(5, 3, rngs=nnx.Rngs(0))), "linear"),
-        (nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu), "relu"),
+        (
+            lambda: eqx.nn.Sequential([eqx.nn.Linear(4, 3, key=jax.random.key(0)), eqx.nn.Lambda(jax.nn.softmax)]),
+            "softmax",
+        ),
+        (lambda: eqx.nn.MLP(4, "scalar", 5, 1, final_activation=jax.nn.sigmoid, key=jax.random.key(0)), "sigmoid"),
+        (lambda: eqx.nn.MLP(4, 3, 5, 2, key=jax.random.key(0)), "linear"),
+        (
+            lambda: nnx.Sequential(nnx.Linear(4, 5, rngs=nnx.Rngs(0)), nnx.relu, nnx.Linear(5, 3, rngs=nnx.Rngs(0))),
+            "linear",
+        ),
+        (lambda: nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), nnx.relu), "relu"),
     ],
 )
 def test_outputs_of_models_of_libraries(model, name):
-    made = model_of(model)
+    made = model_of(model())
 
     def outputs(point, memory, rows):
         return made.forward(point, memory, rows, None, False).outputs

@@ -430,7 +430,14 @@ def _is_row(leaf: Any) -> bool:
 
 
 def _check_function(goal: Objective, point: Point) -> None:
-    """Raise if the function does not return one real number there."""
+    """Raise if the function does not return one real number there; functions of a structure are tried once a shape."""
+    leaves, form = jax().tree.flatten((point, goal.data))
+    shapes = tuple((np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves)
+    kept(goal.owner, ("checked", form, shapes), lambda: _try_function(goal, point))
+
+
+def _try_function(goal: Objective, point: Point) -> None:
+    """Raise if the function, traced, does not return one real number."""
     with precision(goal.precision):
         try:
             result = jax().eval_shape(goal.function, point, goal.data)

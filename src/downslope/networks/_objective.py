@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ from downslope.programs import marked_outputs, program_traits
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000
+
+_T = TypeVar("_T")
 
 
 class ComputationChoices(TypedDict, total=False):
@@ -100,7 +102,7 @@ def network_objective(
         else facts_of_walk(walk, model.point, model.memory, training, batch)
     )
     target = ((facts or {}).get("encoding") or {}).get("target")
-    form, shape = _output(compute, model, training[0])
+    form, shape = _output(compute, model, training[0], structure)
     behaviour = _tried(loss, shape, training[1], kind)
     described = {**loss.describe(), "from_logits": _takes_logits(loss, behaviour)}
     outputs = form.facts(int(np.prod(shape)))
@@ -123,7 +125,7 @@ def network_objective(
             **(facts or {}),
             "network": {
                 **_network_facts(model, described, kind, metric, inside),
-                **_traits(compute, model, walk, training, batch),
+                **_traits(compute, model, walk, training, batch, structure),
                 **outputs,
                 **compute.choices,
                 "class_weights": list(loss.weights) or None,
@@ -370,7 +372,9 @@ def _network_facts(model: Model, loss: Plain, kind: str, metric: str, inside: Pl
     }
 
 
-def _traits(compute: _Computation, model: Model, walk: Walk | None, training: tuple[Any, Any], batch: int) -> Plain:
+def _traits(
+    compute: _Computation, model: Model, walk: Walk | None, training: tuple[Any, Any], batch: int, structure: Structure
+) -> Plain:
     """Return what the program of a training step does beside its layers, as `program_traits` does."""
     if walk is not None:
         return _of_program(walk.closed, model, training)
@@ -379,12 +383,24 @@ def _traits(compute: _Computation, model: Model, walk: Walk | None, training: tu
     known = {"dropout": dropout, "normalised_over": [], "cut_off": [], "statistics_move": None}
     if all(layer.get("normalisation", "none") == "none" for layer in layers):
         return known
-    # Of downslope's own layers only the shapes decide, and these are those of a program.
     some = jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), training)
-    with precision("float32"):
-        closed = jax().make_jaxpr(compute.loss)(model.point, model.memory, some, jax().random.key(0))
-    traits = _of_program(closed, model, training)
-    return {**known, **{name: traits[name] for name in ("normalised_over", "statistics_move")}}
+
+    def traced() -> Plain:
+        with precision("float32"):
+            closed = jax().make_jaxpr(compute.loss)(model.point, model.memory, some, jax().random.key(0))
+        traits = _of_program(closed, model, training)
+        return {name: traits[name] for name in ("normalised_over", "statistics_move")}
+
+    # Of downslope's own layers only the shapes decide, and these are those of a program.
+    return {**known, **_by_shapes(model, structure, "traits", some, traced)}
+
+
+def _by_shapes(model: Model, structure: Structure, name: str, examples: Any, trace: Callable[[], _T]) -> _T:
+    """Return what tracing a network on examples says, for networks of the same layers and shapes traced once."""
+    if model.structure is None:
+        return trace()
+    leaves, form = jax().tree.flatten(examples)
+    return kept(structure, (name, form, tuple((leaf.shape, leaf.dtype.str) for leaf in leaves)), trace)
 
 
 def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
@@ -394,7 +410,9 @@ def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
     )
 
 
-def _output(compute: _Computation, model: Model, inputs: Any) -> tuple[OutputForm, tuple[int, ...]]:
+def _output(
+    compute: _Computation, model: Model, inputs: Any, structure: Structure
+) -> tuple[OutputForm, tuple[int, ...]]:
     """Return what the last operations of a model are, and the shape of the outputs of an example.
 
     The network is traced once for both.
@@ -404,9 +422,13 @@ def _output(compute: _Computation, model: Model, inputs: Any) -> tuple[OutputFor
         return compute.forward(point, memory, rows, None, False).outputs
 
     arguments = model.point, model.memory, np.asarray(inputs[:3])
-    if model.layers:
+
+    def traced() -> tuple[int, ...]:
         with precision("float32"):
-            shape = jax().eval_shape(at_rest, *arguments).shape
+            return jax().eval_shape(at_rest, *arguments).shape
+
+    if model.layers:
+        shape = _by_shapes(model, structure, "outputs", arguments[-1], traced)
         return OutputForm.of(model.activations[-1]), shape[1:]
     form, shape = output_form_and_shape(at_rest, *arguments)
     return form, shape[1:]
