@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 from lab.browser import assert_usable, attribute, copied, opened, saved
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 import downslope as ds
 from downslope.lab.replies._examples import EXAMPLES
@@ -226,6 +226,26 @@ def test_a_race_and_a_surface(tab: Page) -> None:
     before = attribute(image, "src")
     tab.get_by_role("button", name="Turn left").click()
     expect(image).not_to_have_attribute("src", before)
+
+
+def test_a_race_waits_for_its_methods_which_are_asked_for_again(tab: Page) -> None:
+    is_busy = True
+
+    def answer(route: Route) -> None:
+        if is_busy:
+            route.fulfill(status=400, json={"error": {"kind": "LimitError", "message": "busy"}})
+        else:
+            route.continue_()
+
+    tab.route("**/api/methods", answer)
+    tab.goto("/")
+    run = tab.get_by_role("button", name="Run the race")
+    expect(tab.locator("#verdict-sentence")).to_contain_text("minimum")
+    expect(run).to_be_disabled()
+    is_busy = False
+    expect(run).to_be_enabled()
+    assert tab.locator("#runners input").count() > 5
+    tab.unroute("**/api/methods")
 
 
 def test_of_more_than_two_variables_two_are_shown(tab: Page) -> None:

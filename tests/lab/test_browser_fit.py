@@ -132,7 +132,23 @@ def test_what_is_wrong_is_said_beside_its_cause(tab: Page) -> None:
     tab.locator("#file").set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n3\n"})
     expect(tab.locator("#drop-note")).to_contain_text("bad.csv")
     tab.goto("/fit?table=0123456789abcdef01234567&name=lost.csv&f=y+%3D+a·x")
-    expect(tab.locator("#drop-note")).to_contain_text("Give it the file again.")
+    expect(tab.locator("#drop-note")).to_contain_text("“lost.csv” any more")
+
+
+def test_a_link_to_a_file_that_is_gone_says_so_by_its_name(tab: Page) -> None:
+    tab.goto("/fit?table=0123456789abcdef01234567&name=old%20table.csv&f=y+%3D+a+x")
+    note = tab.locator("#drop-note")
+    expect(note).to_contain_text("The lab does not have “old table.csv” any more")
+    expect(note).to_contain_text("Open the file again, or choose another table.")
+    expect(tab.locator("#how-read")).to_be_hidden()
+    tab.locator("[data-sample='coffee.csv']").click()
+    expect(note).to_be_hidden()
+    expect(tab.locator("#formula")).to_have_value("temperature = a·minutes + b")
+    tab.goto("/fit?sample=none.csv")
+    expect(note).to_contain_text("No table 'none.csv' ships with the lab. There are coffee.csv, houses.csv.")
+    tab.goto("/fit?sample=coffee.csv&f=temperature+%3D+a+minutes&loss=own")
+    expect(tab.locator("#start-note")).to_contain_text("there is no loss 'own'")
+    expect(tab.locator("#loss-choice")).to_have_value("own")
 
 
 def test_names_from_a_file_are_text(tab: Page) -> None:

@@ -76,6 +76,20 @@ def test_what_is_taken_away_trains_to_the_same_numbers(tab: Page, tmp_path: Path
     assert "held back" in svg
 
 
+def test_classes_are_weighed(tab: Page) -> None:
+    arrive(tab, SMALL)
+    tab.get_by_label("Class weights").fill("inner=5,outer=1")
+    tab.locator("#train").click()
+    expect(tab.locator("#train")).to_have_text("Train again")
+    expect(tab).to_have_url(re.compile("class_weights=inner=5,outer=1"))
+    assert "--class-weights inner=5.0,outer=1.0" in copied(tab, "Copy as command").replace("5 ", "5.0 ")
+    assert tab.locator("#class-weights-list option").evaluate_all("all => all.map(({value}) => value)") == ["balanced"]
+    tab.get_by_label("Class weights").fill("heavy=much")
+    expect(tab.get_by_label("Class weights")).to_have_attribute("aria-invalid", "true")
+    arrive(tab, "/network?sample=diabetes&hidden=4&rate=0.01&steps=20&trained=1")
+    expect(tab.get_by_label("Class weights")).to_be_hidden()
+
+
 def test_a_training_is_stopped_and_settings_that_changed_are_told(tab: Page) -> None:
     tab.goto("/network?hidden=8,8&rate=0.01&steps=20000&trained=1")
     expect(tab.locator("#count")).to_contain_text("of 20000")

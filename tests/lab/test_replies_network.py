@@ -15,7 +15,7 @@ from downslope.lab import replies
 from downslope.lab._messages import LIMITS, UploadedFile
 from downslope.lab.processes import _main
 from downslope.lab.replies._examples import _USUAL, PRESETS
-from downslope.lab.replies._network_choices import fields_of, setup_of
+from downslope.lab.replies._network_choices import _class_weights, fields_of, setup_of
 from downslope.lab.replies._training import pieces
 
 SMALL = _USUAL | {"hidden": [3], "steps": 40}
@@ -53,6 +53,18 @@ def test_a_training_is_the_one_of_the_library(run):
     assert "data='circles', learning_rate=0.01, steps=40, hidden=(3,), activation='tanh'" in end["python"]
     assert end["command"] == "downslope train circles --activation tanh --hidden 3 --learning-rate 0.01 --steps 40"
     assert end["csv"].splitlines()[0].startswith("step,training_loss")
+
+
+@pytest.mark.parametrize("ratio", [1.6, 0.7])
+def test_a_plane_fills_its_picture_with_one_unit_along_both_axes(ratio):
+    head = told("train", **SMALL | {"steps": 1, "ratio": ratio})[0]["head"]
+    (left, right), (low, high) = head["box"]
+    assert head["has_equal_units"]
+    assert (right - left) / (high - low) == pytest.approx(ratio)
+    assert left < min(head["x"])
+    assert low < min(head["y"])
+    assert right > max(head["x"])
+    assert high > max(head["y"])
 
 
 def test_the_regions_are_what_the_network_predicts(run):
@@ -158,11 +170,35 @@ def test_presets_can_be_built_and_written_down(title, what, own):
         ({"more": '{"validation": "/etc/passwd"}'}, "RequestError"),
         ({"more": '{"schedule": "no schedule"}'}, "SettingError"),
         ({"sample": "../secret"}, "RequestError"),
+        ({"class_weights": "heavy=much"}, "SettingError"),
+        ({"class_weights": [1, 2]}, "RequestError"),
         ({"table": UploadedFile("same.csv", b"a,b\n1,x\n2,\n3,z\n4,w\n")}, "DataError"),
     ],
 )
 def test_what_cannot_be_trained_is_told(change, kind):
     assert refusal("train", **SMALL | change)["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("typed", "weights"),
+    [
+        ("balanced", "balanced"),
+        ("1,20", [1.0, 20.0]),
+        ("inner=1, outer=2.5", {"inner": 1.0, "outer": 2.5}),
+        ("a=b=3", {"a=b": 3.0}),
+    ],
+)
+def test_weights_of_classes_are_typed_as_in_the_command(typed, weights):
+    assert _class_weights({"class_weights": typed}) == {"class_weights": weights}
+    setup = setup_of({**SMALL, "class_weights": "inner=2,outer=1"})
+    assert setup.explicit_choices["class_weights"] == {"inner": 2.0, "outer": 1.0}
+    assert setup_of({**SMALL, **fields_of(setup)}).explicit_choices == setup.explicit_choices
+    old = setup_of({**SMALL, "more": '{"class_weights": "balanced"}'})  # links from before the field
+    assert fields_of(old)["class_weights"] == "balanced"
+    assert fields_of(old)["more"] is None
+    comma = fields_of(old.changed(class_weights={"a, b": 2.0}))
+    assert comma["class_weights"] is None
+    assert json.loads(comma["more"]) == {"class_weights": {"a, b": 2.0}}
 
 
 def test_choices_without_a_field_of_their_own_reach_the_setup():

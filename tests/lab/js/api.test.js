@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { LabError, ask, follow, isThere, onLost, upload } from "../../../src/downslope/lab/static/js/api.js";
+import { LabError, ask, follow, isThere, onLost, untilDone, upload } from "../../../src/downslope/lab/static/js/api.js";
 
 /** Let `fetch` be answered by hand, and return its calls. */
 function calls() {
@@ -55,6 +55,23 @@ test("a lab that does not answer is lost until it answers again", async () => {
   sent[1].answer({});
   await answered;
   assert.deepEqual(states, [true, false]);
+});
+
+test("a list that a page needs once comes when the lab answers again", async () => {
+  const sent = calls();
+  const list = untilDone(() => ask("methods", {}));
+  sent[0].reject(new TypeError("connection refused"));
+  await turn();
+  const there = isThere();
+  sent[1].answer({});
+  await there;
+  await turn();
+  sent[2].answer({ methods: ["adam"] });
+  assert.deepEqual(await list, { methods: ["adam"] });
+});
+
+test("a fault of the page's own is not tried again", async () => {
+  await assert.rejects(untilDone(async () => { throw new RangeError("a fault"); }), RangeError);
 });
 
 test("a lab that was restarted is locked until its new address was opened", async () => {

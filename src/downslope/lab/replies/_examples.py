@@ -168,6 +168,7 @@ _USUAL: dict[str, Any] = {
     "normalisation": "none",
     "skip": False,
     "dropout": 0.0,
+    "class_weights": None,
     "method": "adam",
     "rate": 0.01,
     "batch": 32,
@@ -396,6 +397,8 @@ def table_of(fields: Mapping[str, Any]) -> tuple[str, ds.Table]:
         return table.name, _columns_of(table, tuple(sorted(texts_of(fields, "reading").items())))
     if fields.get("sample") in SAMPLES:
         return fields["sample"], ds.read_table(fields["sample"])
+    if isinstance(sample := fields.get("sample"), str):
+        raise RequestError(f"No table {sample[:40]!r} ships with the lab.", hint=f"There are {', '.join(SAMPLES)}.")
     raise RequestError("The request has no table.")
 
 

@@ -22,6 +22,7 @@ _FIELDS = (
     "normalisation",
     "skip",
     "dropout",
+    "class_weights",
     "method",
     "learning_rate",
     "batch",
@@ -36,7 +37,7 @@ _MORE = frozenset(
     name
     for name, choice in _CHOICES.items()
     if choice.noun != "run" and choice.kind in _SENT_KINDS and name not in (*_FIELDS, *_WITHHELD)
-) | {"validation"}
+) | {"validation", "class_weights"}  # the weights once had no field of their own, and links keep theirs
 
 
 def choices(fields: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def choices(fields: dict[str, Any]) -> dict[str, Any]:
         "initialisations": [*_CHOICES["initialisation"].names, *_ILL_INITIALISATIONS],
         "normalisations": list(_CHOICES["normalisation"].names),
         "methods": list(ds.method_names(for_networks=True)),
+        "class_weights": list(_CHOICES["class_weights"].names),
     }
 
 
@@ -92,6 +94,7 @@ def setup_of(fields: dict[str, Any]) -> ds.Setup:
         dropout=dropout,
         learning_rate=request.number_or_none("rate"),
         steps=steps,
+        **_class_weights(fields),
         **_more(fields),
     )
 
@@ -105,11 +108,14 @@ def written(setup: ds.Setup, fields: Mapping[str, Any]) -> ds.Setup:
 def fields_of(setup: ds.Setup) -> dict[str, Any]:
     """Return a setup as the fields of a request, without the data."""
     known = setup.all_choices
-    more = {name: known[name] for name in setup.explicit_choices if name in _MORE}
+    weights = _written_weights(known["class_weights"])
+    own = [name for name in _FIELDS if name != "class_weights" or weights is not None]
+    more = {name: known[name] for name in setup.explicit_choices if name in _MORE and name not in own}
     return {
         **{name: known[name] for name in _FIELDS if name != "learning_rate"},
         "hidden": list(known["hidden"]),
         "rate": known["learning_rate"],
+        "class_weights": weights,
         "more": json.dumps(more) if more else None,
     }
 
@@ -117,7 +123,10 @@ def fields_of(setup: ds.Setup) -> dict[str, Any]:
 def _data(fields: dict[str, Any]) -> tuple[Any, str | None]:
     """Return the data, by name where they ship, and the column to predict where there is a choice."""
     sample = fields.get("sample")
-    if not isinstance(fields.get("table"), UploadedFile) and sample in ds.sample_names():
+    if not isinstance(fields.get("table"), UploadedFile) and isinstance(sample, str):
+        if sample not in ds.sample_names():
+            hint = f"There are {', '.join(ds.sample_names())}."
+            raise RequestError(f"No data {sample[:40]!r} ship with the lab.", hint=hint)
         return sample, None
     name, columns = table_of(fields)
     rows = columns.rows
@@ -132,6 +141,37 @@ def _data(fields: dict[str, Any]) -> tuple[Any, str | None]:
 def _target(fields: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
     target = fields.get("target")
     return target if isinstance(target, str) and target in columns else list(columns)[-1]
+
+
+def _class_weights(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the weights of the classes, typed as in the command: a word, numbers in order, or numbers by label."""
+    text = fields.get("class_weights")
+    if text is None:
+        return {}
+    if not isinstance(text, str):
+        raise RequestError("class_weights is a text.")
+    if text in _CHOICES["class_weights"].names:
+        return {"class_weights": text}
+    parts = [part.rpartition("=") for part in text.split(",")]
+    try:
+        weights = [float(weight) for _, _, weight in parts]
+    except ValueError:
+        raise ds.SettingError(
+            f"{text[:40]!r} are no weights of classes", hint="for example balanced, or 1,20, or no=1,yes=20"
+        ) from None
+    labels = [label.strip() for label, _, _ in parts if label]
+    return {"class_weights": dict(zip(labels, weights, strict=True)) if len(labels) == len(weights) else weights}
+
+
+def _written_weights(weights: Any) -> str | None:
+    """Return the weights of the classes as they are typed; None where there are none, or a label has a comma."""
+    if weights is None or isinstance(weights, str):
+        return weights
+    if isinstance(weights, Mapping) and any("," in str(label) for label in weights):
+        return None
+    if isinstance(weights, Mapping):
+        return ",".join(f"{label}={float(weight)!r}" for label, weight in weights.items())
+    return ",".join(repr(float(weight)) for weight in weights)
 
 
 def _more(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@
  * @typedef {{ running: Running | null, waiting: Waiting | null }} Channel
  */
 
+const PAUSE = 1000, LONGEST_PAUSE = 30_000; // milliseconds between two tries of what a page needs once
 const PATIENCE = 1200; // milliseconds after which a request about another formula ends the running one
 /** Names this visit, so that the lab keeps its programs compiled between two requests. */
 export const VISITOR = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -160,6 +161,24 @@ export async function isThere() {
 }
 
 /**
+ * Do what a page needs once, such as filling a menu: again when a lab that was lost answers, and after a while where it refused.
+ *
+ * @template Result
+ * @param {() => Promise<Result>} work
+ * @returns {Promise<Result>}
+ */
+export async function untilDone(work) {
+  for (let pause = PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      await (lost || locked ? new Promise((resolve) => waiting.push(resolve)) : new Promise((resolve) => setTimeout(resolve, pause)));
+    }
+  }
+}
+
+/**
  * Request a verb that streams its reply, and call `onPiece` with each piece. Ends with the reply, when `signal` is aborted,
  * or when a newer request replaced it; true if all of it came. Throws LabError.
  *
@@ -239,6 +258,8 @@ function lockedNow() {
 }
 
 let lost = false, locked = false;
+/** What goes on when the lab answers again. @type {((value?: unknown) => void)[]} */
+const waiting = [];
 
 /**
  * @param {boolean} isLost
@@ -248,4 +269,5 @@ function notify(isLost, isLocked) {
   if (isLost === lost && isLocked === locked) return;
   [lost, locked] = [isLost, isLocked];
   for (const watcher of watchers) watcher(lost, locked);
+  if (!lost && !locked) for (const resolve of waiting.splice(0)) resolve();
 }

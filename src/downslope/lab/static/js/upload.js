@@ -55,6 +55,17 @@ export function tableOf({ table, sample, reading }) {
 }
 
 /**
+ * Show what is wrong with the table; a file that the lab lost, as a link to it may, is called by its name.
+ *
+ * @param {{ name: string | null }} state
+ * @param {Trouble | null} error
+ */
+export function showTableTrouble({ name }, error) {
+  const isGone = error?.kind === "TableGoneError";
+  showTrouble(byId("drop-note"), isGone ? { ...error, message: `The lab does not have ${name ? `“${name}”` : "this file"} any more: it keeps files only while it runs.`, hint: "Open the file again, or choose another table." } : error);
+}
+
+/**
  * @param {Page<any>} page
  * @param {File | undefined} file
  */

@@ -3,7 +3,7 @@
 /** @import { Descent } from "./flow.js" */
 /** @import { Example } from "../types.d.ts" */
 
-import { ask } from "../api.js";
+import { ask, untilDone } from "../api.js";
 import { byId, make, setMaths } from "../elements.js";
 import { mountMenu } from "../menu.js";
 
@@ -11,7 +11,7 @@ import { mountMenu } from "../menu.js";
 export async function mountExamples(page) {
   const close = mountMenu(byId("examples", HTMLDetailsElement));
   /** @type {{ examples: Example[] }} */
-  const { examples } = (await ask("examples", {})) ?? { examples: [] };
+  const { examples } = (await untilDone(() => ask("examples", {}))) ?? { examples: [] };
   byId("examples-list").replaceChildren(...examples.map((example) => {
     const button = make("button", { type: "button" },
       make("span", { class: "example-title", text: example.title }),

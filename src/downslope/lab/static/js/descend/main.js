@@ -39,7 +39,6 @@ begin();
 /** Request the first picture, and then what can wait. */
 async function begin() {
   await read(page);
-  mountExamples(page).catch(() => {});
-  const methods = await mountMethods(page).catch(() => []);
-  mountRace(page, methods);
+  mountExamples(page);
+  mountRace(page, await mountMethods(page));
 }

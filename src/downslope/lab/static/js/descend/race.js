@@ -35,7 +35,9 @@ export function mountRace(page, methods) {
   let runs = 0;
   let begun = false;
 
-  byId("race-run").addEventListener("click", () => {
+  const button = byId("race-run", HTMLButtonElement);
+  button.disabled = false; // only now are there methods to choose
+  button.addEventListener("click", () => {
     const names = runners.chosen();
     if (names.length) page.set({ race: names }, { push: true });
     run(names);

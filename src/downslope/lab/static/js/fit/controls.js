@@ -3,7 +3,7 @@
 /** @import { Fitting } from "./flow.js" */
 /** @import { MethodChoice } from "../types.d.ts" */
 
-import { ask } from "../api.js";
+import { ask, untilDone } from "../api.js";
 import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
 import { mountField } from "../field.js";
 
@@ -87,13 +87,13 @@ function without(names, name) {
 /** Fill the lists of losses and methods. @param {Fitting} page */
 export async function mountChoices(page) {
   /** @type {{ losses: string[], methods: MethodChoice[] }} */
-  const { losses, methods } = (await ask("fit_choices", {})) ?? { losses: [page.state.loss], methods: [{ name: page.state.method, takes_rate: false }] };
+  const { losses, methods } = (await untilDone(() => ask("fit_choices", {}))) ?? { losses: [page.state.loss], methods: [{ name: page.state.method, takes_rate: false }] };
   const [loss, method] = ["loss-choice", "method"].map((id) => byId(id, HTMLSelectElement));
   fill(loss, losses);
   fill(method, methods.map(({ name }) => name));
   const show = () => {
-    loss.value = page.state.loss;
-    method.value = page.state.method;
+    choose(loss, page.state.loss);
+    choose(method, page.state.method);
     byId("descending").hidden = page.state.method === methods[0].name;
     byId("rate", HTMLInputElement).disabled = !methods.find(({ name }) => name === page.state.method)?.takes_rate;
   };
@@ -101,6 +101,17 @@ export async function mountChoices(page) {
   method.addEventListener("change", () => page.set({ method: method.value, rate: null, step: null }, { push: true }));
   page.on("state", show);
   show();
+}
+
+/**
+ * Choose an entry of a list; one that is none of them, as a link may name, is added so that it is seen.
+ *
+ * @param {HTMLSelectElement} select
+ * @param {string} name
+ */
+function choose(select, name) {
+  if (![...select.options].some(({ value }) => value === name)) select.append(make("option", { value: name, text: name }));
+  select.value = name;
 }
 
 /**

@@ -3,8 +3,9 @@
 /** @import { Fitting } from "./flow.js" */
 /** @import { Columns } from "../types.d.ts" */
 
-import { byId, make, setMaths, showTrouble, tableById } from "../elements.js";
+import { byId, make, setMaths, tableById } from "../elements.js";
 import { mountMenu } from "../menu.js";
+import { showTableTrouble } from "../upload.js";
 
 /** Connect the parts that show the table. @param {Fitting} page */
 export function mountData(page) {
@@ -20,7 +21,7 @@ export function mountData(page) {
     });
   }
   const close = mountMenu(byId("shapes", HTMLDetailsElement));
-  page.on("trouble", (verb, error) => verb === "columns" && showTrouble(byId("drop-note"), error));
+  page.on("trouble", (verb, error) => verb === "columns" && showTableTrouble(page.state, error));
   page.on("data", () => {
     const { data } = page;
     if (!data) return;

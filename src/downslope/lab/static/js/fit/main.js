@@ -1,6 +1,6 @@
 /** The page "Fit": everything put together. */
 
-import { ask } from "../api.js";
+import { ask, untilDone } from "../api.js";
 import { mountUpload, showSamples } from "../upload.js";
 import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
@@ -39,6 +39,6 @@ begin();
 /** Request the first picture, and then what can wait. */
 async function begin() {
   await look(page);
-  ask("samples", {}).then((reply) => reply && showSamples(page, reply.samples)).catch(() => {});
-  mountChoices(page).catch(() => {});
+  untilDone(() => ask("samples", {})).then((reply) => reply && showSamples(page, reply.samples));
+  mountChoices(page);
 }

@@ -32,7 +32,11 @@ export function mountReading(page) {
   };
   page.on("data", show);
   page.on("state", show);
-  page.on("trouble", (verb) => verb === "columns" && show());
+  page.on("trouble", (verb, error) => {
+    if (verb !== "columns") return;
+    show();
+    if (error?.kind === "TableGoneError") byId("how-read").hidden = true; // there is nothing to read otherwise
+  });
   show();
 }
 

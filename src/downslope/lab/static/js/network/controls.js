@@ -3,11 +3,12 @@
 /** @import { Learning } from "./flow.js" */
 /** @import { NetworkSettings, TablePreview } from "../types.d.ts" */
 
-import { ask } from "../api.js";
+import { ask, untilDone } from "../api.js";
 import { byId, make, showTrouble, typed, typedWhole, written } from "../elements.js";
 import { mountField } from "../field.js";
 import { mountMenu } from "../menu.js";
 import { mountSlice } from "../slice.js";
+import { showTableTrouble } from "../upload.js";
 import { stateOf } from "./state.js";
 
 /** The lists of choices: the key in the state, and the key in the lab's reply. */
@@ -21,6 +22,8 @@ export function mountControls(page) {
   mountField(page, "hidden", { read: (text) => (/^\s*\d+([\s,;]+\d+)*\s*$/.test(text) ? text.trim().split(/[\s,;]+/).join(",") : undefined) });
   mountField(page, "rate", { read: (text) => (text.trim() === "" ? null : typed(text) ?? undefined) });
   mountField(page, "dropout", { read: (text) => typed(text) ?? undefined });
+  mountField(page, "class_weights", { read: (text) => readWeights(text), write: (value) => value ?? "" });
+  page.on("head", ({ classes }) => (byId("class-weights-field").hidden = !classes.length && !page.state.class_weights));
   mountField(page, "batch", { read: (text) => (["", "all"].includes(text.trim()) ? 0 : typedWhole(text, 1)), write: (value) => (value ? written(value) : "all") });
   for (const [name, least] of Object.entries(WHOLE)) mountField(page, name, { read: (text) => typedWhole(text, least) });
   for (const [name] of LISTS) {
@@ -48,9 +51,14 @@ export function mountControls(page) {
     byId("train").classList.toggle("main", !now);
   });
   page.on("state", () => show(page));
-  page.on("trouble", (verb, error) => verb === "train" && showTrouble(byId("train-note"), error));
+  page.on("trouble", (verb, error) => {
+    if (verb !== "train") return;
+    const isGone = error?.kind === "TableGoneError";
+    if (isGone) showTableTrouble(page.state, error);
+    showTrouble(byId("train-note"), isGone ? null : error);
+  });
   page.on("table", (table) => showTable(table));
-  page.on("trouble", (verb, error) => verb === "table" && showTrouble(byId("drop-note"), error));
+  page.on("trouble", (verb, error) => verb === "table" && showTableTrouble(page.state, error));
   show(page);
 }
 
@@ -62,21 +70,35 @@ export function mountControls(page) {
  */
 export async function mountChoices(page) {
   /** @type {Record<string, string[]>} */
-  const choices = (await ask("network_choices", {})) ?? { samples: [] };
+  const choices = (await untilDone(() => ask("network_choices", {}))) ?? { samples: [], class_weights: [] };
   for (const [name, key] of LISTS) {
     const known = choices[key] ?? [];
     const all = known.includes(page.state[name]) ? known : [page.state[name], ...known];
     byId(name).replaceChildren(...all.map((value) => make("option", { value, text: value })));
   }
+  byId("class-weights-list").replaceChildren(...choices.class_weights.map((value) => make("option", { value })));
   show(page);
   return choices.samples;
+}
+
+/**
+ * Return weights of classes as they were typed: a word, or numbers of 0 or more, each behind its label or in order; null for none.
+ *
+ * @param {string} text
+ */
+export function readWeights(text) {
+  const trimmed = text.trim();
+  if (trimmed === "") return null;
+  const weights = trimmed.split(/[,;]/).map((part) => part.slice(part.lastIndexOf("=") + 1).trim());
+  const fine = /^[a-z]+$/.test(trimmed) || weights.every((weight) => weight !== "" && Number(weight) >= 0);
+  return fine ? trimmed.replace(/\s*[,;]\s*/g, ",") : undefined;
 }
 
 /** Fill the menu of example networks. @param {Learning} page */
 export async function mountPresets(page) {
   const close = mountMenu(byId("presets", HTMLDetailsElement));
   /** @type {{ presets: { title: string, what: string, settings: NetworkSettings }[] }} */
-  const { presets } = (await ask("network_presets", {})) ?? { presets: [] };
+  const { presets } = (await untilDone(() => ask("network_presets", {}))) ?? { presets: [] };
   byId("presets-list").replaceChildren(...presets.map(({ title, what, settings }) => {
     const button = make("button", { type: "button" }, make("span", { class: "example-title", text: title }), make("span", { class: "small", text: what }));
     button.addEventListener("click", () => {

@@ -34,10 +34,10 @@ export class Learning extends Page {
 
   /** Return a request about this training. @param {object} more */
   request(more = {}) {
-    const { target, hidden, activation, initialisation, normalisation, skip, dropout, method, rate, batch, steps, seed, over } = this.state;
+    const { target, hidden, activation, initialisation, normalisation, skip, dropout, class_weights, method, rate, batch, steps, seed, over } = this.state;
     const units = hidden.split(/[\s,;]+/).filter(Boolean).map(Number);
     return {
-      ...tableOf(this.state), target, hidden: units, activation, initialisation, normalisation, skip: skip === 1, dropout,
+      ...tableOf(this.state), target, hidden: units, activation, initialisation, normalisation, skip: skip === 1, dropout, class_weights,
       method, rate, batch: batch || null, steps, seed, more: this.state.more, over, ratio: this.ratio, ...more,
     };
   }

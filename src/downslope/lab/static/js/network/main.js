@@ -60,7 +60,6 @@ function showFindings() {
 async function begin() {
   if (page.state.trained) page.train();
   look(page);
-  const samples = await mountChoices(page).catch(() => []);
-  showSamples(page, samples);
-  mountPresets(page).catch(() => {});
+  mountPresets(page);
+  showSamples(page, await mountChoices(page));
 }

@@ -12,6 +12,7 @@
  * @property {string} normalisation
  * @property {number} skip 1 where hidden layers of one size are skipped
  * @property {number} dropout
+ * @property {string|null} class_weights as typed; null for 1 for each class
  * @property {string} method
  * @property {number|null} rate null for the method's own
  * @property {number} batch 0 for all examples
@@ -42,6 +43,7 @@ const SCHEMA = {
   normalisation: { usual: "none", reader: word },
   skip: { usual: 0, reader: natural },
   dropout: { usual: 0, reader: number },
+  class_weights: { usual: null, reader: word },
   method: { usual: "adam", reader: word },
   rate: { usual: null, reader: number },
   batch: { usual: 32, reader: natural },
@@ -60,7 +62,7 @@ const FIRST = { rate: 0.01, trained: 1 };
 
 /** The keys that decide the numbers of a training. @type {(keyof State)[]} */
 export const SETTINGS = [
-  "table", "sample", "target", "hidden", "activation", "initialisation", "normalisation", "skip", "dropout",
+  "table", "sample", "target", "hidden", "activation", "initialisation", "normalisation", "skip", "dropout", "class_weights",
   "method", "rate", "batch", "steps", "seed", "more",
 ];
 
