@@ -13,7 +13,11 @@ from types import ModuleType
 import pytest
 from needing import needs
 
-collect_ignore = ["keras_trainings.py", "torch_kills.py"]  # scripts, run in processes of their own
+collect_ignore = [
+    "keras_trainings.py",
+    "torch_architectures.py",
+    "torch_kills.py",
+]  # scripts, run in processes of their own
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from downslope.watching.torch._inflow import is_input, reached_by_data
 from downslope.watching.torch._library import Node
 from downslope.watching.torch._nodes import (
     ACTIVATIONS,
@@ -21,7 +22,6 @@ from downslope.watching.torch._nodes import (
     BIAS,
     CONVOLUTIONS,
     LINEAR,
-    LOOKED_UP,
     NORMS,
     POOLS,
     PRODUCTS,
@@ -32,6 +32,7 @@ from downslope.watching.torch._nodes import (
     TYPES,
     UNROLLED,
     VIEWS,
+    name_of,
 )
 
 
@@ -108,17 +109,13 @@ class GraphLayer:
         return count
 
 
-def name_of(node: Node) -> str:
-    """Return the name of a node's operation: `AddmmBackward0`."""
-    return type(node).__name__
-
-
-def read_graph(root: Node, names: Mapping[int, str]) -> Graph:
+def read_graph(root: Node, names: Mapping[int, str], buffers: Collection[int] = ()) -> Graph:
     """Return the graph behind a node.
 
     Args:
         root: the node of the loss.
         names: the names of the model's parameters by the `id` of each.
+        buffers: where the constants of the model lie in memory.
     """
     operands: dict[Node, tuple[Node | None, ...]] = {}
     readers: dict[Node, list[Node]] = {}
@@ -132,7 +129,9 @@ def read_graph(root: Node, names: Mapping[int, str]) -> Graph:
         if variable is not None:
             parameters[node] = names.get(id(variable))
             continue
-        sources = tuple(source for source, _ in node.next_functions)
+        sources = tuple(
+            None if source is None or is_input(source, names) else source for source, _ in node.next_functions
+        )
         operands[node] = sources
         for source in sources:
             if source is not None:
@@ -140,22 +139,7 @@ def read_graph(root: Node, names: Mapping[int, str]) -> Graph:
                 waiting.append(source)
     # Nodes are numbered as they are made, which is the order of the forward pass.
     nodes = tuple(sorted(operands, key=lambda node: node._sequence_nr()))
-    return Graph(nodes, operands, readers, parameters, _from_data(nodes, operands))
-
-
-def _from_data(nodes: Iterable[Node], operands: Mapping[Node, tuple[Node | None, ...]]) -> frozenset[Node]:
-    """Return the nodes that data reach."""
-    reached: set[Node] = set()
-    for node in nodes:
-        name, sources = name_of(node), operands[node]
-        looked_up = name.startswith(LOOKED_UP)
-        # What has no gradient may be data only where data go: elsewhere it is a factor, a mask or a target.
-        pairs = PRODUCTS.get(name, ())
-        fed = any(data < len(sources) and sources[data] is None for data, _ in pairs)
-        fed = fed or ((name in RECURRENT or name in NORMS) and bool(sources) and sources[0] is None)
-        if looked_up or fed or any(source in reached for source in sources if source is not None):
-            reached.add(node)
-    return frozenset(reached)
+    return Graph(nodes, operands, readers, parameters, reached_by_data(nodes, operands, readers, buffers))
 
 
 def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[list[GraphLayer], list[dict[str, Any]]]:
@@ -235,7 +219,7 @@ def _layer(node: Node, graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> G
         if max(data, kernel) >= len(sources):
             continue
         source, other = sources[kernel], sources[data]
-        if source is None or source in graph.from_data or (other is not None and other not in graph.from_data):
+        if source is None or source in graph.from_data or (node if other is None else other) not in graph.from_data:
             continue
         leaf, passed = _leaf(source, graph)
         if leaf is None:
@@ -453,3 +437,16 @@ def _passed(node: Node, sources: list[_Reached], joined: _Reached) -> _Reached:
         divided = (left.raw - left.rooted) & right.rooted | (right.raw - right.rooted) & left.rooted
         joined = _Reached(joined.any, *(sets - divided for sets in joined[1:]))
     return joined
+
+
+def values_of_norm(node: Node) -> int | None:
+    """Return the number of values behind each statistic of a norm over a batch in training; None for other nodes."""
+    if name_of(node) not in NORMS or not getattr(node, "_saved_training", name_of(node) == "CudnnBatchNormBackward0"):
+        return None
+    if "BatchNorm" not in name_of(node):
+        return None
+    try:
+        saved = node._saved_input
+    except RuntimeError:
+        return None
+    return int(saved.numel() // max(saved.shape[1], 1)) if saved.dim() > 1 else None

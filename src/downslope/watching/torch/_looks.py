@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,9 @@ from downslope.watching.torch._graph import (
     name_of,
     read_graph,
     read_layers_again,
+    values_of_norm,
 )
+from downslope.watching.torch._inflow import unread_parts
 from downslope.watching.torch._library import Node, Tensor, torch
 from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS
 
@@ -54,6 +56,7 @@ class Sight:
         normalised: whether a norm is on the graph.
         normalised_over: the number of values behind each batch statistic.
         examples: rows of the batch; None where they are not known.
+        unread: parts that only operations use that are not known, and the name of one of these.
     """
 
     layers: list[GraphLayer]
@@ -73,6 +76,7 @@ class Sight:
     positions: list[int | None] = field(default_factory=list)
     examples: int | None = None
     products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    unread: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
     layout: GraphLayout | None = None
     listen: Callable[[], None] = lambda: None
@@ -111,6 +115,7 @@ def look(
     noise: bool,
     inputs: Sequence[Tensor] = (),
     layout: GraphLayout | None = None,
+    buffers: Collection[int] = (),
 ) -> Sight | None:
     """Look at a step, between forward and backward; None where there is no graph, or a compiled one.
 
@@ -122,19 +127,22 @@ def look(
         noise: whether what the noise scale needs is wanted.
         inputs: what the model was called with in this step, if that was seen.
         layout: that of the last look, which saves the search.
+        buffers: where the constants of the model lie in memory.
     """
     root = loss.grad_fn
     if root is None:
         return None
-    graph = read_graph(root, names)
+    graph = read_graph(root, names, buffers)
     if graph.holds("CompiledFunction"):
         return None
     shapes = {name: tuple(part.shape) for name, part in parts.items()}
     layers, nested, layout = read_layers_again(graph, shapes, layout)
     sight = Sight(layers, nested, read_ending(root, graph), graph.reached)
     _end_layers(sight)
+    rounds = (node for entry in nested if "length" in entry for node in loops_of(graph, shapes, *entry["leaves"]))
+    sight.unread = unread_parts(graph, shapes, {*(layer.node for layer in layers), *rounds})
     sight.normalised = any(name_of(node) in NORMS for node in graph.nodes)
-    sight.normalised_over = [count for node in graph.nodes if (count := _values_of_norm(node)) is not None]
+    sight.normalised_over = [count for node in graph.nodes if (count := values_of_norm(node)) is not None]
     with torch.no_grad():
         _complete(sight, parts)
         targets = sight.ending.targets
@@ -381,7 +389,10 @@ def _first_inputs(sight: Sight, graph: Graph) -> list[Tensor]:
         while source is not None and name_of(source) in VIEWS and len(graph.operands[source]) == 1:
             source = graph.operands[source][0]
         if source is None:
-            sources.append(_data_of(node))
+            try:
+                sources.append(_data_of(node))
+            except RuntimeError:
+                return []
         elif name_of(source) in NORMS and graph.operands[source][0] is None:
             sources.append(source._saved_input)
         else:
@@ -408,19 +419,6 @@ def _rows_of(data: Tensor, examples: int) -> Tensor | None:
             return data.reshape(examples, -1)
     axes = [axis for axis, side in enumerate(data.shape) if side == examples]
     return data.movedim(axes[0], 0) if data.dim() > 2 and len(axes) == 1 else None
-
-
-def _values_of_norm(node: Node) -> int | None:
-    """Return the number of values behind each statistic of a norm over a batch in training; None for other nodes."""
-    if name_of(node) not in NORMS or not getattr(node, "_saved_training", name_of(node) == "CudnnBatchNormBackward0"):
-        return None
-    if "BatchNorm" not in name_of(node):
-        return None
-    try:
-        saved = node._saved_input
-    except RuntimeError:
-        return None
-    return int(saved.numel() // max(saved.shape[1], 1)) if saved.dim() > 1 else None
 
 
 # --- gradients -------------------------------------------------------------------------------------------------------

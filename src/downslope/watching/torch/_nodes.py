@@ -5,7 +5,7 @@ A name that is not here is no error: what it does stays unknown.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # By name of a product, the index of its data and of its kernel among the operands; both orders where either may be it.
 PRODUCTS = {
@@ -58,7 +58,7 @@ POOLS = frozenset(
 ) | {"AvgPool2DBackward0", "NativeDropoutBackward0", "FusedDropoutBackward0", "AvgPool1DBackward0"}
 # With one operand that has a gradient: a factor, a mask, a shift.
 SCALED = frozenset({"MulBackward0", "DivBackward0", "AddBackward0", "SubBackward0", "RsubBackward1", "NegBackward0"})
-REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", "StdMean", "Bmm", "Dot")
+REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", "StdMean", "Bmm", "Dot", "Vdot")
 ROOTS = ("Rsqrt", "Sqrt", "Pow", "LinalgVectorNorm", "Norm", "Std", "StdMean")
 LOOKED_UP = ("Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather")
 UNROLLED = 3  # uses of a kernel in a chain from which on it is a loop
@@ -103,3 +103,8 @@ ACTIVATIONS = {
     "ThresholdBackward0": Saved("relu", "_saved_self", False),
     "SinBackward0": Saved("sine", "_saved_self", False),
 }
+
+
+def name_of(node: Any) -> str:
+    """Return the name of a node's operation: `AddmmBackward0`."""
+    return type(node).__name__

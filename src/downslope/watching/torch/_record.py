@@ -93,6 +93,8 @@ class Recorder:
         self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
         self._scores: list[np.ndarray] = []
         self._reached: set[str] = set()
+        self._moved = np.zeros(len(parts.labels), bool)  # parts with a gradient other than 0
+        self._unread: dict[str, str] = {}  # parts that no layer was read from, and the operation that uses each
         self._notes: list[str] = []
         self._skipped = 0
         self.start: list[Tensor] | None = None  # the weights before the first step, until they are fetched
@@ -146,6 +148,7 @@ class Recorder:
             if note not in self._notes:
                 self._notes.append(note)
         steps_taken = np.array([step.number for step in steps], np.int64)
+        self._moved |= (numbers.norms > 0).any(axis=0)
         owned = numbers.norms[:, self._parts.owned]
         with np.errstate(all="ignore"):
             gradient = np.sqrt(np.nansum(np.square(owned), axis=1))
@@ -246,6 +249,7 @@ class Recorder:
         for step in looked:
             for sight in step.sights:
                 self._reached |= sight.reached
+                self._unread |= sight.unread
                 if sight.targets is not None:
                     self._try(sight)
                 if sight.inputs is not None and sight.targets is not None:
@@ -267,11 +271,23 @@ class Recorder:
         if self._facts:
             self._rows.facts["network"] = self._network()
         self.renew_data()
-        notes = [*notes, *self._notes]
+        notes = [*notes, *self._notes, *self._not_read()]
         if self._skipped:
             notes.append(f"{self._skipped} steps were skipped, since their gradients overflowed.")
         if notes:
             self._rows.facts["notes"] = notes
+
+    def _not_read(self) -> list[str]:
+        """Return sentences on the parts that were looked at and that no layer was read from."""
+        notes = []
+        if self._unread:
+            listed = ", ".join(f"{part} ({operation})" for part, operation in self._unread.items())
+            notes.append(f"No layer was read from these parts, whose operation is not known: {listed}.")
+        hidden = [part for part in itertools.compress(self._parts.labels, self._moved) if part not in self._reached]
+        if hidden and self._reached:
+            listed = ", ".join(hidden)
+            notes.append(f"These parts have a gradient and are hidden from the graph, as by a checkpoint: {listed}.")
+        return notes
 
     def _try(self, sight: Sight) -> None:
         """Try the criterion, once."""
@@ -295,7 +311,9 @@ class Recorder:
         facts["held"] = self._parts.held
         facts["not_stepped"] = self._parts.not_stepped
         if self._reached:
-            aside = {*self._parts.held, *self._parts.not_stepped, *self._reached}
+            # What has a gradient is reached, though a checkpoint may hide it from the graph.
+            moved = itertools.compress(self._parts.labels, self._moved)
+            aside = {*self._parts.held, *self._parts.not_stepped, *self._reached, *moved}
             facts["cut_off"] = [name for name in self._parts.labels if name not in aside]
         return facts
 

@@ -233,6 +233,7 @@ class TorchInstrument:
             noise=due,
             inputs=called,
             layout=self._layout,
+            buffers={buffer.data_ptr() for buffer in self._model.buffers()},
         )
         self._layout = None if sight is None else sight.layout
         if sight is None:
