@@ -10,8 +10,20 @@ import pytest
 
 import downslope as ds
 from downslope.ensembles import _multistart
+from downslope.executors import Crew, Unit
+from downslope.executors import _units as worker
+from downslope.networks import _setup as setups
+from downslope.remedies import _trial
 from tests.equality import same
 from tests.fake_executor import Fake
+
+
+@pytest.fixture(autouse=True)
+def forgetful() -> None:
+    """Empty what this process keeps as a worker."""
+    for kept in (worker._PARTS, worker._SUBJECTS, worker._SHARED):
+        kept.clear()
+
 
 BOX = {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}
 WAVY = "f(x, y) = x⁴ - 8x² + x + y⁴ - 8y² + y"
@@ -46,7 +58,39 @@ def raced(executor: Any) -> Any:
     return [(e.name, e.learning_rate, e.settings, e.trace.recorded, e.swept is None) for e in result.entries]
 
 
-@pytest.mark.parametrize("verb", [lowest, valleys, cloud, swept, raced])
+def mended(executor: Any) -> Any:
+    plan = ds.plan("f(x, y) = x² + 30y²", {"x": 4.0, "y": 3.0}, learning_rate=0.05, steps=20)
+    return without_seconds(ds.prescribe(plan, executor=executor))
+
+
+def repaired(executor: Any) -> Any:
+    setup = ds.Setup.of(None, rows(), **SMALL, learning_rate=30.0)
+    return without_seconds(ds.prescribe(setup, seeds=2, trainings=4, executor=executor))
+
+
+def without_seconds(prescription: ds.Prescription) -> Any:
+    known = prescription.as_dict()
+    known.pop("seconds")
+    return known, prescription.note, prescription.control, prescription.tried
+
+
+def rate(executor: Any) -> Any:
+    finding = ds.find_learning_rate(ds.Setup.of(None, rows(), **SMALL), budget=10, executor=executor)
+    return finding.checks, finding.test_losses, finding.learning_rate, finding.steps
+
+
+SMALL = {"hidden": (3,), "steps": 40, "probe_every": 0, "layers_every": 0, "evaluate_every": 20}
+
+
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    inputs = np.random.default_rng(0).normal(size=(700, 3))  # long enough to be a part of its own
+    return inputs, inputs.sum(axis=1)
+
+
+VERBS = [lowest, valleys, cloud, swept, raced, mended, repaired, rate]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_an_executor_changes_no_bit(verb: Callable[[Any], Any]) -> None:
     fake = Fake()
     same(verb(fake), verb(None))
@@ -78,6 +122,21 @@ def test_starts_that_end_nowhere_are_counted_in_groups(monkeypatch: pytest.Monke
 
 
 def test_an_executor_is_checked_before_any_run() -> None:
-    for verb in (lowest, valleys, cloud, swept, raced):
+    for verb in VERBS:
         with pytest.raises(ds.SettingError, match="has none"):
             verb(object())
+
+
+def test_a_worker_reads_the_data_of_one_structure_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds = []
+    build = setups.example_task
+    monkeypatch.setattr(setups, "example_task", lambda *given, **named: builds.append(1) or build(*given, **named))
+    units = [
+        Unit(_trial._run, ds.Setup.of(None, rows(), **SMALL, learning_rate=rate), (seed, (), False))
+        for rate in (0.01, 0.1)
+        for seed in range(2)
+    ]
+    with Crew(Fake()) as crew:
+        runs = crew.results(units)
+    assert len({run.score for run in runs}) == 4
+    assert len(builds) == 1

@@ -2,6 +2,7 @@
 
 from downslope.executors._choices import ExecutorChoices, ExecutorLike, Submits
 from downslope.executors._crew import Crew
+from downslope.executors._kinds import check_executor
 from downslope.executors._units import Unit, shared
 
-__all__ = ["Crew", "ExecutorChoices", "ExecutorLike", "Submits", "Unit", "shared"]
+__all__ = ["Crew", "ExecutorChoices", "ExecutorLike", "Submits", "Unit", "check_executor", "shared"]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from downslope._choices import Choice
 from downslope.descent import DescentChoices, MethodChoices, ScheduleChoices
+from downslope.executors import ExecutorChoices
 from downslope.networks import DataLike, ModelLike, TargetLike
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class ProgressChoices(TypedDict, total=False):
     progress: Annotated[Progress, Choice(None, "Whether to show progress, as for `descend`.", "run", kind="object")]
 
 
-class PrescribeChoices(ProgressChoices, total=False):
+class PrescribeChoices(ProgressChoices, ExecutorChoices, total=False):
     """What may be chosen of a prescription."""
 
     seeds: Annotated[
@@ -75,7 +76,7 @@ class PrescribeChoices(ProgressChoices, total=False):
     ]
 
 
-class RateSearchChoices(MethodChoices, ScheduleChoices, DescentChoices, ProgressChoices, total=False):
+class RateSearchChoices(MethodChoices, ScheduleChoices, DescentChoices, ProgressChoices, ExecutorChoices, total=False):
     """What may be chosen of the search for a learning rate."""
 
     record: Annotated[

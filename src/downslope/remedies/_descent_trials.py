@@ -13,14 +13,15 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from downslope._errors import ObjectiveError, PointError, SettingError
+from downslope._errors import ExecutorError, ObjectiveError, PointError, SettingError
 from downslope.descent import Plan, Show, descend, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose, measure
-from downslope.ensembles import even, search
+from downslope.ensembles import count, even, search
+from downslope.executors import Crew, ExecutorLike, Unit
 from downslope.remedies._descent_remedies import (
     NEED_A_SEARCH,
     NEED_OTHER_STARTS,
@@ -35,6 +36,7 @@ from downslope.remedies._start_points import along, at, at_start, coordinates
 from downslope.remedies._trial import VALUE, TrialJob, TrialRun
 from downslope.trace import Outcome, Trace
 
+T = TypeVar("T")
 _BUDGET = 400  # descents
 _FEWEST = 100  # steps that a descent counts as in this
 _JITTER = 0.01
@@ -54,6 +56,7 @@ def of_plan(
     seeds: int,
     descents: int | None,
     progress: bool | Show | None,
+    executor: ExecutorLike = None,
 ) -> Prescription:
     """Return what helps a descent.
 
@@ -63,6 +66,7 @@ def of_plan(
         seeds: pairs of runs to prove a remedy with.
         descents: the most to spend in all, in descents of so many steps, or of 100; 400 if None.
         progress: as for `descend`.
+        executor: where the descents take place.
 
     Raises:
         SettingError: for a plan over batches, which a training makes.
@@ -73,8 +77,9 @@ def of_plan(
             hint="prescribe for what `train` returned",
         )
     most = (_BUDGET if descents is None else descents) * max(plan.steps, _FEWEST)
-    with progress_bar(progress, most) as show:
-        runner = Descents(most, show)
+    threads = count if plan.runs_in == "jax" else 1  # NumPy's descents hold the interpreter
+    with progress_bar(progress, most) as show, Crew(executor, threads=threads) as crew:
+        runner = Descents(most, show, crew)
         own = trace or descend(plan, progress=False)
         if own.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
@@ -89,43 +94,82 @@ def of_plan(
             spent = {"steps": runner.spent, "seconds": runner.seconds, "interrupted": runner.interrupted}
             return Prescription(plan, VALUE, diagnosis, subject.own, **spent)
         prescription = inquire(subject, diagnosis, seeds)
-        return dataclasses.replace(prescription, note=_NOTE if subject.levelled else "")
+        note = " ".join(filter(None, (_NOTE if subject.levelled else "", runner.note)))
+        return dataclasses.replace(prescription, note=note)
 
 
 class Descents:
-    """Makes descents one after another, and counts what they cost: a formula's take microseconds a step.
+    """Makes descents, and counts what they cost: a formula's take microseconds a step.
 
     Args:
         budget: the most steps to spend.
         show: called with (steps spent, budget, lowest value) after each.
+        crew: makes them; None for one after another.
     """
 
-    def __init__(self, budget: float, show: Callable[[int, int, float], None]) -> None:
-        self.budget, self._show = budget, show
+    def __init__(self, budget: float, show: Callable[[int, int, float], None], crew: Crew | None = None) -> None:
+        self.budget, self._show, self.crew = budget, show, crew or Crew()
         self.spent, self.seconds, self.lowest = 0, 0.0, math.inf
         self.interrupted = False
+        self.note = ""
 
     def affords(self, plans: Iterable[Plan]) -> bool:
         """Tell whether the budget still bears a descent of each plan."""
         return self.spent + sum(plan.steps for plan in plans) <= self.budget
 
-    def trace(self, plan: Plan) -> Trace | None:
-        """Return the trace of a descent; None where Ctrl-C interrupted it."""
+    def results(self, plans: Sequence[Plan], look: Callable[..., T], *arguments: Any) -> list[T | None]:
+        """Return what is seen of the trace of each plan; None where Ctrl-C interrupted it, and after that.
+
+        Args:
+            plans: the plans.
+            look: a function, at the top of a module, of a trace, of when it began, and of one of each of the arguments.
+            *arguments: sequences as long as that of the plans.
+        """
+        results: list[T | None] = [None] * len(plans)
         if self.interrupted:
-            return None
+            return results
+        units = [Unit(_descended, plan, (look, *each)) for plan, *each in zip(plans, *arguments, strict=True)]
         try:
-            # Its own remedies are what is tried here, so that a diagnosis need not try rates as well.
-            record = dataclasses.replace(plan.record, tries_rates=False)
-            trace = descend(dataclasses.replace(plan, record=record), progress=False)
+            for number, descended in self.crew.each(units):
+                self._count(descended)
+                if self.interrupted:
+                    break
+                results[number] = descended.result
         except KeyboardInterrupt:
             self.interrupted = True
-            return None
-        self.spent += trace.last_step
-        self.interrupted = trace.outcome is Outcome.INTERRUPTED
-        if math.isfinite(trace.value):
-            self.lowest = min(self.lowest, trace.value)
+        except ExecutorError as error:
+            self.interrupted, self.note = True, error.message
+        return results
+
+    def _count(self, descended: _DescentCost) -> None:
+        self.spent += descended.steps
+        self.seconds += descended.seconds
+        self.interrupted = self.interrupted or descended.interrupted
+        if math.isfinite(descended.value):
+            self.lowest = min(self.lowest, descended.value)
         self._show(self.spent, int(min(self.budget, 2**62)), self.lowest)
-        return None if self.interrupted else trace
+
+
+class _DescentCost(NamedTuple):
+    """What a descent took, and what was seen of it."""
+
+    steps: int
+    seconds: float
+    value: float
+    interrupted: bool
+    result: Any
+
+
+def _descended(plan: Plan, look: Callable[..., Any], *arguments: Any) -> _DescentCost:
+    """Descend, and return what is seen of the trace."""
+    began = time.perf_counter()
+    # Its own remedies are what is tried here, so that a diagnosis need not try rates as well.
+    trace = descend(
+        dataclasses.replace(plan, record=dataclasses.replace(plan.record, tries_rates=False)), progress=False
+    )
+    interrupted = trace.outcome is Outcome.INTERRUPTED
+    result = None if interrupted else look(trace, began, *arguments)
+    return _DescentCost(trace.last_step, time.perf_counter() - began, trace.value, interrupted, result)
 
 
 class _Descended:
@@ -157,7 +201,7 @@ class _Descended:
     @property
     def own(self) -> float:
         """Its score."""
-        return self._score(self._case.trace)
+        return self._score(_end_of(self._case.trace, 0.0, ()))
 
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
         """Yield first what the compiled program can do, then one by one what needs a program of its own."""
@@ -214,7 +258,11 @@ class _Descended:
 
     def run(self, jobs: Sequence[TrialJob[Plan]]) -> list[TrialRun | None]:
         """Return the result of each descent."""
-        return [self._run(job) for job in jobs]
+        plans = [
+            job.specification if job.seed == self.seed else self._jittered(job.specification, job.seed) for job in jobs
+        ]
+        ends = self.cost.results(plans, _end_of, [job.quantities for job in jobs])
+        return [None if end is None else self._run_of(end) for end in ends]
 
     def matters(self, scores: Sequence[float]) -> float:
         """Return a share of the most that was gained."""
@@ -228,26 +276,16 @@ class _Descended:
         lowest = min([other.value for other in self._case.others], default=math.inf)
         return -best.score > lowest + self.matters([best.score, -lowest])
 
-    def _run(self, job: TrialJob[Plan]) -> TrialRun | None:
-        began = time.perf_counter()
-        trace = self.cost.trace(
-            job.specification if job.seed == self.seed else self._jittered(job.specification, job.seed)
-        )
-        if trace is None:
-            return None
-        moved = {name: measure(name, trace) for name in job.quantities}
-        seconds = time.perf_counter() - began
-        self.cost.seconds += seconds
-        return TrialRun(self._score(trace), moved, trace.last_step, seconds)
+    def _run_of(self, end: _End) -> TrialRun:
+        return TrialRun(self._score(end), end.moved, end.steps, end.seconds)
 
-    def _score(self, trace: Trace) -> float:
+    def _score(self, end: _End) -> float:
         """Return the negative of the value at the end, as bad as that of the start at worst."""
-        first = float(trace.columns["value"][0])
-        level = max(self.worst, first) if math.isfinite(first) else self.worst
-        if trace.outcome is Outcome.NOT_FINITE or not trace.value <= level:
+        level = max(self.worst, end.first) if math.isfinite(end.first) else self.worst
+        if end.outcome is Outcome.NOT_FINITE or not end.value <= level:
             self.levelled = True
             return -level
-        return -trace.value
+        return -end.value
 
     def _jittered(self, plan: Plan, seed: int) -> Plan:
         """Return a plan that begins close by, with a seed of its own for noise in the gradient."""
@@ -255,6 +293,22 @@ class _Descended:
         # A share of each coordinate, so that coordinates at 0, such as those on a ridge, stay there.
         shift = self._kept(row * np.random.default_rng(seed).normal(scale=_JITTER, size=len(row)))
         return dataclasses.replace(plan, start=at(plan.start, row + shift), seed=seed)
+
+
+class _End(NamedTuple):
+    """What a trial needs to know of a descent."""
+
+    first: float
+    value: float
+    outcome: Outcome
+    moved: dict[str, float | None]
+    steps: int
+    seconds: float
+
+
+def _end_of(trace: Trace, began: float, quantities: Sequence[str]) -> _End:
+    first, moved = float(trace.columns["value"][0]), {name: measure(name, trace) for name in quantities}
+    return _End(first, trace.value, trace.outcome, moved, trace.last_step, time.perf_counter() - began)
 
 
 def _kept_in_trap(case: DescentCase, diagnosis: Diagnosis) -> Callable[[np.ndarray], np.ndarray]:
@@ -286,13 +340,17 @@ def from_other_starts(plan: Plan, runner: Descents, most: int, seed: int = 0) ->
     most = min(most, int(_SHARE * runner.budget / max(plan.steps, 1)))
     row = coordinates(plan.start)
     spread = max(1.0, float(np.max(np.abs(row))))
-    descents = []
-    for shift in spread * _scattered(most, len(row), seed):
-        other = dataclasses.replace(plan, start=at(plan.start, _short(row + shift)))
-        trace = runner.trace(other)
-        if trace is not None and trace.outcome is not Outcome.NOT_FINITE and diagnose(trace).ok:
-            descents.append((other, trace))
-    return descents
+    plans = [
+        dataclasses.replace(plan, start=at(plan.start, _short(row + shift)))
+        for shift in spread * _scattered(most, len(row), seed)
+    ]
+    traces = runner.results(plans, _if_well)
+    return [(other, trace) for other, trace in zip(plans, traces, strict=True) if trace is not None]
+
+
+def _if_well(trace: Trace, _: float) -> Trace | None:
+    """Return the trace of a descent that went well."""
+    return trace if trace.outcome is not Outcome.NOT_FINITE and diagnose(trace).ok else None
 
 
 def _scattered(most: int, size: int, seed: int) -> np.ndarray:

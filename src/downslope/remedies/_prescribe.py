@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from downslope._choices import checked, defaults, door
 from downslope._errors import SettingError, described
 from downslope.descent import Plan, checked_progress
+from downslope.executors import check_executor
 from downslope.networks import Setup, Training
 from downslope.remedies._choices import PrescribeChoices
 from downslope.remedies._descent_trials import of_plan
@@ -50,18 +51,19 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
     chosen = {**defaults(PrescribeChoices), **checked(PrescribeChoices, choices, also=("run",))}
     pairs, most = chosen["seeds"], chosen["trainings"]
     parts = {name: chosen[name] for name in _PARTS if chosen[name] is not None}
-    progress = checked_progress(chosen["progress"])
+    progress, executor = checked_progress(chosen["progress"]), chosen["executor"]
+    check_executor(executor)  # before the run itself, which may take long
     if isinstance(run, str | Path) and Path(run).is_dir():
         setup, trace = _saved(run, parts)
-        return of_training(setup, trace, pairs, most, progress)
+        return of_training(setup, trace, pairs, most, progress, executor)
     if parts:
         name = next(iter(parts))
         what = "data are the rows" if name == "data" else f"{name} is a part"
         raise SettingError(f"{what} of a saved run", hint="a plan, a training and a setup hold their own")
     if isinstance(run, Plan):
-        return of_plan(run, None, pairs, most, progress)
+        return of_plan(run, None, pairs, most, progress, executor)
     setup, trace = _trained(run)
-    return of_training(setup, trace, pairs, most, progress)
+    return of_training(setup, trace, pairs, most, progress, executor)
 
 
 def _saved(folder: str | Path, parts: Mapping[str, Any]) -> tuple[Setup, Trace]:

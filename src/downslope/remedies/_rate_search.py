@@ -35,10 +35,13 @@ from downslope.descent import (
     sharpness,
     short_run,
 )
+from downslope.ensembles import count
+from downslope.executors import Crew, Unit, check_executor
 from downslope.formulas import Formula
 from downslope.networks import Setup, Training
 from downslope.remedies._choices import RateSearchChoices
 from downslope.remedies._rate_finding import RateCheck, RateFinding
+from downslope.remedies._trial import with_task_of_this_process
 from downslope.trace import Spectrum
 
 _TESTED = 100  # steps of the range test
@@ -69,13 +72,17 @@ class RateSearch:
     """Looks for the learning rate of one plan.
 
     Args:
+        subject: the plan, or the setup that it is of.
         plan: the plan.
         budget: steps of each check.
         show: called with the steps taken, those expected, and the lowest loss, after each run.
+        crew: makes the checks.
     """
 
-    def __init__(self, plan: Plan, budget: int, show: Callable[[int, int, float], None]) -> None:
-        self.plan, self.budget, self.show = plan, budget, show
+    def __init__(
+        self, subject: Plan | Setup, plan: Plan, budget: int, show: Callable[[int, int, float], None], crew: Crew
+    ) -> None:
+        self.subject, self.plan, self.budget, self.show, self.crew = subject, plan, budget, show, crew
         self.batched = plan.objective.batched is not None
         self.runs: dict[float, ShortRun] = {}
         self.steps = 0
@@ -86,7 +93,7 @@ class RateSearch:
         """Return the steps that a search takes, as a rule."""
         return 2 * _TESTED + _CHECKED * budget
 
-    def finding(self, specification: Plan | Setup) -> RateFinding:
+    def finding(self) -> RateFinding:
         """Return the range test, the bound, the checks and the rate to take."""
         at_start = sharpness(self.plan, 1.0, 0)
         rates = self._tested_rates(at_start)
@@ -103,7 +110,7 @@ class RateSearch:
         checks = self._checks()
         index = _picked(checks, self._equal)
         return RateFinding(
-            specification=specification,
+            specification=self.subject,
             read_as=self.plan.objective.read_as,
             method=self.plan.method.name,
             test_rates=rates,
@@ -189,10 +196,14 @@ class RateSearch:
 
     def _try(self, rates: Iterable[float]) -> None:
         """Run rates that were not run yet, rounded so that they can be typed; near ones count as run."""
+        fresh: list[float] = []
         for rate in map(_rounded, rates):
-            if all(abs(math.log(rate / other)) > 0.15 for other in self.runs):
-                self.runs[rate] = short_run(self.plan, rate, self.budget)
-                self._spent(self.runs[rate].steps)
+            if all(abs(math.log(rate / other)) > 0.15 for other in (*self.runs, *fresh)):
+                fresh.append(rate)
+        subject = self.plan if self.crew.is_local else self.subject
+        units = [Unit(_checked_at, subject, (rate, self.budget)) for rate in fresh]
+        runs = self.crew.results(units, lambda _, run: self._spent(run.steps))
+        self.runs |= dict(zip(fresh, runs, strict=True))
 
     def _best(self) -> float | None:
         """Return the rate that is best so far; None where none descends."""
@@ -243,6 +254,12 @@ class RateSearch:
         if np.all(still > 0) and np.all(losses >= 0):
             return losses / still * (still.mean() if len(still) else 1.0)
         return losses - still + still.mean()
+
+
+def _checked_at(subject: Plan | Setup, rate: float, steps: int) -> ShortRun:
+    """Return the first steps at a rate."""
+    plan = with_task_of_this_process(subject).plan() if isinstance(subject, Setup) else subject
+    return short_run(plan, rate, steps)
 
 
 def _has_exploded(losses: list[float]) -> bool:
@@ -334,13 +351,16 @@ def find_learning_rate(
         raise SettingError("the learning rate is what is looked for", hint="leave learning_rate out")
     passed = checked(RateSearchChoices, choices, also=("run", "start"), settings=settings_of_own(choices))
     budget, progress = passed.pop("budget", None), checked_progress(passed.pop("progress", None))
+    executor = passed.pop("executor", None)
+    check_executor(executor)  # before data are read
     subject = _subject(run, start, passed)
     base = subject.plan() if isinstance(subject, Setup) else subject
     _check(base)
     usual = _BUDGET if base.objective.batched is None else _BUDGET_OF_BATCHES
     most = budget or max(min(base.steps, usual), 1)
-    with progress_bar(progress, RateSearch.expected(most)) as show:
-        return RateSearch(base, most, show).finding(subject)
+    threads = 1 if base.objective.batched is None and base.runs_in == "numpy" else count
+    with progress_bar(progress, RateSearch.expected(most)) as show, Crew(executor, threads=threads) as crew:
+        return RateSearch(subject, base, most, show, crew).finding()
 
 
 def _subject(run: Any, start: Point, choices: dict[str, Any]) -> Plan | Setup:

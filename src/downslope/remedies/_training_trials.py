@@ -10,6 +10,7 @@ from downslope._errors import SettingError
 from downslope.descent import Show, progress_bar
 from downslope.diagnosis import Diagnosis, TrainingEvidence, diagnose, has_moved, measure
 from downslope.ensembles import count
+from downslope.executors import Crew, ExecutorLike
 from downslope.networks import Setup
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._race import race
@@ -36,6 +37,7 @@ def of_training(
     seeds: int,
     trainings: int | None,
     progress: bool | Show | None,
+    executor: ExecutorLike = None,
 ) -> Prescription:
     """Return what helps a training.
 
@@ -45,6 +47,7 @@ def of_training(
         seeds: the most pairs of runs to prove a remedy with.
         trainings: the most to spend in all, in trainings of so many steps, or of 100; 60 if None.
         progress: as for `descend`.
+        executor: where the runs take place.
     """
     diagnosis = diagnose(trace)
     if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(TrainingCase(setup, trace), diagnosis)):
@@ -54,10 +57,11 @@ def of_training(
             "remedies are judged on rows held back, and there are none", hint="train with validation=0.2"
         )
     most = (_BUDGET if trainings is None else trainings) * max(int(setup.choices["steps"]), _FEWEST)
-    with progress_bar(progress, most) as show:
-        prescription = race(_Trained(setup, trace, diagnosis, Runner(count(), most, show)), diagnosis, seeds)
+    with progress_bar(progress, most) as show, Crew(executor, threads=count) as crew:
+        runner = Runner(crew, most, show)
+        prescription = race(_Trained(setup, trace, diagnosis, runner), diagnosis, seeds)
     causes = () if prescription.best is None else causes_of(prescription.best.remedy, diagnosis)
-    return replace(prescription, causes=causes)
+    return replace(prescription, causes=causes, note=runner.note)
 
 
 class _Trained:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from downslope._errors import ExecutorError
 from downslope._text import number
 from downslope.descent import Plan
 from downslope.diagnosis import has_moved, measure, quantity
+from downslope.executors import Crew, Unit, shared
 from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
 from downslope.trace import Outcome, Trace
@@ -251,42 +252,41 @@ class Runner:
     """Makes runs side by side, and counts what they cost.
 
     Args:
-        workers: how many at a time.
+        crew: makes them.
         budget: the most steps to spend.
         show: called with (steps spent, budget, best score) after each run.
     """
 
-    def __init__(self, workers: int, budget: float, show: Callable[[int, int, float], None]) -> None:
-        self._workers, self._show = workers, show
+    def __init__(self, crew: Crew, budget: float, show: Callable[[int, int, float], None]) -> None:
+        self._crew, self._show = crew, show
         self.budget = budget
         self.spent, self.seconds, self.best = 0, 0.0, math.nan
         self.interrupted = False
+        self.note = ""
 
     def affords(self, setups: Iterable[Setup]) -> bool:
         """Tell whether the budget still bears a run of each setup."""
         return self.spent + sum(int(setup.choices["steps"]) for setup in setups) <= self.budget
 
     def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
-        """Return the result of each job; None for those that Ctrl-C prevented."""
-        if self.interrupted:
-            return [None] * len(jobs)
-        for job in jobs:
-            _ = job.specification.task  # read and built here, once, and not by two threads at a time
+        """Return the result of each job; None for those that Ctrl-C, or the end of the executor, prevented."""
         runs: list[TrialRun | None] = [None] * len(jobs)
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="downslope-trial") as pool:
-            waiting = [pool.submit(_run, job) for job in jobs]
-            try:
-                for index, future in enumerate(waiting):
-                    runs[index] = self._counted(future)
-            except KeyboardInterrupt:
-                self.interrupted = True
-                for future in waiting:
-                    future.cancel()
+        if self.interrupted:
+            return runs
+        for job in jobs if self._crew.is_local else ():
+            _ = job.specification.task  # read and built here, once, and not by two threads at a time
+        units = [Unit(_run, job.specification, (job.seed, job.quantities, job.traced)) for job in jobs]
+        try:
+            for index, run in self._crew.each(units):
+                runs[index] = self._counted(run)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except ExecutorError as error:
+            self.interrupted, self.note = True, error.message
         return runs
 
-    def _counted(self, waiting: Future[TrialRun]) -> TrialRun:
-        """Return a run when it is done, its cost added."""
-        run = waiting.result()
+    def _counted(self, run: TrialRun) -> TrialRun:
+        """Return a run, its cost added."""
         self.spent += run.steps
         self.seconds += run.seconds
         self.best = run.score if math.isnan(self.best) else max(self.best, run.score)
@@ -294,17 +294,26 @@ class Runner:
         return run
 
 
-def _run(job: TrialJob[Setup]) -> TrialRun:
+def _run(setup: Setup, seed: int, quantities: tuple[str, ...], traced: bool) -> TrialRun:
     """Make a run."""
     began = time.perf_counter()
+    with_task_of_this_process(setup)
     # Looks into layers and curvature make a program that compiles twice as long.
-    setup = job.specification if job.traced else _lean(job.specification, job.quantities)
-    trace = setup.train(job.seed, progress=False).trace
-    moved = {name: measure(name, trace) for name in job.quantities}
+    setup = setup if traced else _lean(setup, quantities)
+    trace = setup.train(seed, progress=False).trace
+    moved = {name: measure(name, trace) for name in quantities}
     seconds = time.perf_counter() - began
     finite = trace.outcome is not Outcome.NOT_FINITE
-    kept = trace if job.traced else None
+    kept = trace if traced else None
     return TrialRun(score_of(trace), moved, trace.last_step, seconds, kept, finite, promise_of(trace))
+
+
+def with_task_of_this_process(setup: Setup) -> Setup:
+    """Return a setup that has come to a worker, with the data and the network of one that came before it, if any."""
+    if "task" not in setup.__dict__:
+        first = shared(("setup", setup.structure), setup)
+        setup.__dict__.setdefault("task", first.task)
+    return setup
 
 
 def _lean(setup: Setup, quantities: Sequence[str]) -> Setup:
