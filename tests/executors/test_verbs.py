@@ -12,6 +12,7 @@ import downslope as ds
 from downslope.ensembles import _multistart
 from downslope.executors import Crew, Unit
 from downslope.executors import _units as worker
+from downslope.fitting import _bootstrap, _inference, _lanes
 from downslope.networks import _setup as setups
 from downslope.remedies import _trial
 from tests.equality import same
@@ -63,11 +64,6 @@ def mended(executor: Any) -> Any:
     return without_seconds(ds.prescribe(plan, executor=executor))
 
 
-def repaired(executor: Any) -> Any:
-    setup = ds.Setup.of(None, rows(), **SMALL, learning_rate=30.0)
-    return without_seconds(ds.prescribe(setup, seeds=2, trainings=4, executor=executor))
-
-
 def without_seconds(prescription: ds.Prescription) -> Any:
     known = prescription.as_dict()
     known.pop("seconds")
@@ -87,9 +83,39 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
     return inputs, inputs.sum(axis=1)
 
 
-VERBS = [lowest, valleys, cloud, swept, raced, mended, repaired, rate]
+def fitted_groups(executor: Any) -> Any:
+    random, groups = np.random.default_rng(0), 300
+    group, x = np.repeat(np.arange(groups), 8), np.tile(np.linspace(0.0, 3.0, 8), groups)
+    y = (1 + group % 7) * np.exp(-0.5 * x) + 0.01 * random.normal(size=len(x))
+    result = ds.fit("y = A e^(-k x)", {"x": x, "y": y, "pixel": group}, by="pixel", executor=executor)
+    return result.free_values, result.converged, result.errors.standard_errors()
 
 
+DECAY = {"t": np.linspace(0.0, 4.0, 40), "y": 3 * np.exp(-np.linspace(0.0, 4.0, 40)) + 0.05 * np.cos(np.arange(40.0))}
+
+
+def resampled(executor: Any) -> Any:
+    return ds.fit("y = A e^(-k t)", DECAY).bootstrap(60, executor=executor).samples
+
+
+def profiled(executor: Any) -> Any:
+    fit = ds.fit("y = A e^(-k t)", DECAY, intervals="profile", executor=executor)
+    profile = fit.profile("k", executor=executor)
+    return fit.profiled, fit.profile_intervals(0.9, executor=executor), profile.zeta, profile.values
+
+
+@pytest.fixture
+def in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the blocks of fits small, as those of much data are."""
+    monkeypatch.setattr(_lanes, "_BLOCK", 800)
+    monkeypatch.setattr(_bootstrap, "_TOGETHER", 40 * 3 * 20)
+    monkeypatch.setattr(_inference, "_TOGETHER", 40 * 3)
+
+
+VERBS = [lowest, valleys, cloud, swept, raced, mended, rate, fitted_groups, resampled, profiled]
+
+
+@pytest.mark.usefixtures("in_small_blocks")
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_executor_changes_no_bit(verb: Callable[[Any], Any]) -> None:
     fake = Fake()

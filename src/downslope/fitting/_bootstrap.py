@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError, described, nearest, whole
+from downslope.executors import Crew, ExecutorLike, Unit
 from downslope.fitting._least_squares import is_bounded
 from downslope.fitting._levenberg_marquardt import refitted
 from downslope.fitting._numeric_problem import NumericProblem
@@ -84,7 +85,7 @@ class Bootstrap:
         return f"<Bootstrap of {len(self.samples)} {self.kind}: {texts}>"
 
 
-def bootstrap(fit: Fit, samples: int, kind: str, seed: int, confidence: float) -> Bootstrap:
+def bootstrap(fit: Fit, samples: int, kind: str, seed: int, confidence: float, executor: ExecutorLike) -> Bootstrap:
     """Refit resampled data; see `Fit.bootstrap`."""
     samples = whole("samples", samples, least=2)
     whole("seed", seed, least=0)
@@ -100,23 +101,28 @@ def bootstrap(fit: Fit, samples: int, kind: str, seed: int, confidence: float) -
         )
     if fit.uncertainty.undetermined:
         raise SettingError("the data do not determine every parameter, so refits would wander", hint="fix one of them")
-    random = np.random.default_rng(seed)
-    numeric = NumericProblem(fit.problem, fit.arguments)
-    best = np.array([fit[name] for name in fit.free])
     together = max(1, _TOGETHER // (len(fit.measured) * (len(fit.free) + 1)))
-    ends, squares = [], []
-    for first in range(0, samples, together):
-        count = min(together, samples - first)
-        measured, weight = _resampled(fit, kind, count, random)
-        linearised = _of_samples(numeric, measured, weight)
-        ended, left = refitted(linearised, np.tile(best, (count, 1)), fit.bounds, is_bounded(fit.bounds), _TRIES)
-        ends.append(ended)
-        squares.append(left)
+    firsts = range(0, samples, together)
+    units = [Unit(_refits, fit, (kind, seed, k, min(together, samples - first))) for k, first in enumerate(firsts)]
+    with Crew(executor) as crew:
+        ends, squares = zip(*crew.results(units), strict=True)
     points, finite = np.concatenate(ends), np.isfinite(np.concatenate(squares))
     finite &= np.all(np.isfinite(points), axis=1)
     if finite.sum() < 2:
         raise SettingError("fewer than two refits ended at a finite point", hint="give bounds")
     return Bootstrap(kind, fit.free, points[finite], int(np.sum(~finite)), confidence)
+
+
+def _refits(fit: Fit, kind: str, seed: int, block: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of a block of refits, shape (count, free), and half their squares.
+
+    Each block draws by itself, whichever process makes it.
+    """
+    random = np.random.default_rng((seed, block) if block else seed)
+    numeric = NumericProblem(fit.problem, fit.arguments)
+    best = np.array([fit[name] for name in fit.free])
+    linearised = _of_samples(numeric, *_resampled(fit, kind, count, random))
+    return refitted(linearised, np.tile(best, (count, 1)), fit.bounds, is_bounded(fit.bounds), _TRIES)
 
 
 def _of_samples(numeric: NumericProblem, measured: np.ndarray, weight: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from downslope._choices import LARGEST_SEED, Choice
 from downslope.descent import METHOD, RATE, ClipChoices, ScheduleChoices
+from downslope.executors import ExecutorChoices
 from downslope.methods import FitMethodName, Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, Schedul
     ]
 
 
-class PlainFitChoices(DescendingFitChoices, total=False):
+class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
     """What may be chosen of a fit of all rows as one."""
 
     start: Annotated[

@@ -15,6 +15,7 @@ from downslope._errors import DataError, FormulaError, SettingError, described, 
 from downslope._types import TableLike
 from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
+from downslope.executors import Crew
 from downslope.fitting._choices import DescendingFitChoices, FitChoices, PlainFitChoices
 from downslope.fitting._constraints import Constraints, check_by_name, checked_start, constraints
 from downslope.fitting._findings import findings_of
@@ -84,28 +85,29 @@ def fit(
     chosen = {**defaults(FitChoices), **passed}
     wanted, source = _in_order(equation, data)
     _check_together(chosen)
-    model, table, by, shared = _over_table(wanted, source, chosen)
-    if by:
-        groups = grouped_task(model, table, by, chosen)
-        if not is_joint(groups, shared):
-            return side_by_side(groups, chosen["confidence"], chosen["absolute_sigma"], model.notes)
-        problem = joint(groups, shared)
-    else:
-        limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
-        about_rows = (chosen[name] for name in ("sigma", "weights", "rows", "where", "sigma_x"))
-        rows = rows_of(model, table, *about_rows)
-        first = checked_start(model, chosen["start"]) or {}
-        problem = StartedFit(model, limits, rows, limits.start(first), limits.moved(first))
-    return _fitted(problem, passed, chosen)
+    with Crew(chosen["executor"]) as crew:
+        model, table, by, shared = _over_table(wanted, source, chosen)
+        if not by:
+            limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
+            about_rows = (chosen[name] for name in ("sigma", "weights", "rows", "where", "sigma_x"))
+            rows = rows_of(model, table, *about_rows)
+            first = checked_start(model, chosen["start"]) or {}
+            problem = StartedFit(model, limits, rows, limits.start(first), limits.moved(first))
+            return _fitted(problem, passed, chosen, crew)
+        groups = grouped_task(model, table, by, chosen, crew)
+        if is_joint(groups, shared):
+            return _fitted(joint(groups, shared), passed, chosen, crew)
+        return side_by_side(groups, chosen["confidence"], chosen["absolute_sigma"], model.notes)
 
 
-def _fitted(problem: StartedFit, passed: Mapping[str, Any], chosen: Mapping[str, Any]) -> Fit:
+def _fitted(problem: StartedFit, passed: Mapping[str, Any], chosen: Mapping[str, Any], crew: Crew) -> Fit:
     """Fit an equation to rows.
 
     Args:
         problem: the equation, its constraints, the rows and the start.
         passed: the choices that were passed, among them settings of a method.
         chosen: all choices, with their defaults.
+        crew: refits, where intervals are profiles.
     """
     model, rows, loss = problem.model, problem.rows, chosen["loss"]
     if loss in LIKELIHOODS:
@@ -121,7 +123,7 @@ def _fitted(problem: StartedFit, passed: Mapping[str, Any], chosen: Mapping[str,
     settings = {name: choice for name, choice in passed.items() if name in own or name not in schema(FitChoices)}
     trace, verdict = go_down(method, settings)
     notes = (*model.notes, *rows.notes, *problem.moved, *dict.fromkeys(solver.notes))
-    return _fit_of(solver.task, trace, verdict, rows, notes, chosen)
+    return _fit_of(solver.task, trace, verdict, rows, notes, chosen, crew)
 
 
 def _over_table(
@@ -319,6 +321,7 @@ def _fit_of(
     rows: CompleteRows,
     notes: tuple[str, ...],
     chosen: Mapping[str, Any],
+    crew: Crew,
 ) -> Fit:
     """Build the result of a fit from its trace."""
     confidence, absolute_sigma = chosen["confidence"], chosen["absolute_sigma"]
@@ -356,5 +359,5 @@ def _fit_of(
         aside=rows.aside,
         aside_groups=rows.aside_groups,
     )
-    profiled = with_intervals(bare)
+    profiled = with_intervals(bare, crew)
     return replace(profiled, findings=findings_of(profiled, slopes))

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from downslope._copies import fields_alone
 from downslope._numbers import evenly_spread, median
+from downslope.executors import Crew, Unit
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._equivalent import as_written
 from downslope.fitting._groups import Groups, member
-from downslope.fitting._lanes import SEARCHING, LaneEnds, by_length, fitted_lanes, lane_data, linear_parameters
+from downslope.fitting._lanes import (
+    SEARCHING,
+    LaneEnds,
+    by_length,
+    fitted_lanes,
+    lane_data,
+    linear_parameters,
+    parts_of,
+)
 from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._rows import CompleteRows
@@ -49,6 +59,7 @@ class GroupedTask:
         loss: the name of the loss.
         loss_scale: the scale of a robust loss.
         seed: seed of the search.
+        crew: fits parts of many groups.
     """
 
     model: EquationModel
@@ -61,6 +72,10 @@ class GroupedTask:
     loss: str
     loss_scale: float
     seed: int
+    crew: Crew = field(default_factory=Crew, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**fields_alone(self), "crew": Crew()}  # a worker has nobody to share with
 
     @functools.cached_property
     def problem(self) -> FitProblem:
@@ -251,14 +266,23 @@ def _fitted_from(
         chosen: which groups; None for all.
         steps: the most steps to try.
     """
-    index, (low, high) = task.groups.rows, task.ends_by_group
     chosen = np.arange(len(task.groups.labels)) if chosen is None else chosen
-    counts = np.sum(index[:, chosen] >= 0, axis=0)
+    counts = np.sum(task.groups.rows[:, chosen] >= 0, axis=0)
     free, squares = np.array(starts, dtype=float), np.full(len(chosen), np.nan)
     still = np.zeros(len(chosen), bool)
+    parts = []
     for lanes in by_length(counts):
-        of = chosen[lanes]
-        data = lane_data(task.arguments, index[: counts[lanes].max(), of])
-        ended = fitted_lanes(task.problem, data, free[:, lanes], (low[:, of], high[:, of]), steps)
+        rows = int(counts[lanes].max())
+        parts += [(lanes[part], rows) for part in parts_of(len(lanes), rows)]
+    units = [Unit(_fitted_part, task, (chosen[lanes], rows, free[:, lanes], steps)) for lanes, rows in parts]
+    for number, ended in task.crew.each(units):
+        lanes, _ = parts[number]
         free[:, lanes], squares[lanes], still[lanes] = ended
     return LaneEnds(free, squares, still)
+
+
+def _fitted_part(task: GroupedTask, groups: np.ndarray, rows: int, starts: np.ndarray, steps: int) -> LaneEnds:
+    """Fit some groups, of so many rows each at most, from their starts."""
+    low, high = task.ends_by_group
+    data = lane_data(task.arguments, task.groups.rows[:rows, groups])
+    return fitted_lanes(task.problem, data, starts, (low[:, groups], high[:, groups]), steps)

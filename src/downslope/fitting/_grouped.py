@@ -11,6 +11,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope._numbers import median
 from downslope._text import listed
+from downslope.executors import Crew
 from downslope.fitting._constraints import Constraints, checked_start, constraints
 from downslope.fitting._group_errors import group_errors
 from downslope.fitting._group_starts import GroupedTask, fitted_groups
@@ -34,7 +35,9 @@ _MOST_TOGETHER = 60  # free parameters of groups that share none: beyond, they a
 _MOST_SHARED = 600  # free parameters of a joint fit, whose Jacobian is dense
 
 
-def grouped_task(model: EquationModel, table: Table, by: tuple[str, ...], chosen: Mapping[str, Any]) -> GroupedTask:
+def grouped_task(
+    model: EquationModel, table: Table, by: tuple[str, ...], chosen: Mapping[str, Any], crew: Crew
+) -> GroupedTask:
     """Return the task of a fit by groups, checked.
 
     Args:
@@ -42,6 +45,7 @@ def grouped_task(model: EquationModel, table: Table, by: tuple[str, ...], chosen
         table: every column of the table.
         by: the columns that tell groups apart.
         chosen: the choices of the fit.
+        crew: fits parts of many groups.
 
     Raises:
         DataError: for a column of groups that the equation uses, or where every row has a missing cell.
@@ -70,6 +74,7 @@ def grouped_task(model: EquationModel, table: Table, by: tuple[str, ...], chosen
         chosen["loss"],
         1.0 if chosen["loss_scale"] is None else chosen["loss_scale"],
         chosen["seed"],
+        crew,
     )
 
 

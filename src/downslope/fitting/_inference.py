@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._errors import SettingError, nearest
+from downslope.executors import Crew, ExecutorLike, Unit
 from downslope.fitting._numeric_problem import NumericProblem
 from downslope.fitting._profile import (
     Interval,
@@ -43,10 +44,10 @@ def checked_level(level: float) -> float:
     return float(level)
 
 
-def with_intervals(fit: Fit) -> Fit:
+def with_intervals(fit: Fit, crew: Crew) -> Fit:
     """Return a fit with its profile intervals: all of them where they are wanted, else those that differ."""
     if fit.intervals == "profile":
-        ends = profile_intervals(fit, fit.confidence)
+        ends = _profile_intervals(fit, fit.confidence, crew)
         parameters = {
             name: replace(parameter, low=ends[name].low, high=ends[name].high) if name in ends else parameter
             for name, parameter in fit.parameters.items()
@@ -54,7 +55,7 @@ def with_intervals(fit: Fit) -> Fit:
         return replace(fit, parameters=parameters, profiled=ends, curved=_curved(fit))
     curved = _curved(fit)
     wanted = np.array([fit.free.index(name) for name in curved], dtype=int)
-    return replace(fit, profiled=_intervals_of(fit, fit.confidence, wanted), curved=curved) if curved else fit
+    return replace(fit, profiled=_intervals_of(fit, fit.confidence, wanted, crew), curved=curved) if curved else fit
 
 
 def _curved(fit: Fit) -> tuple[str, ...]:
@@ -111,14 +112,18 @@ def surface_of(fit: Fit) -> MisfitSurface:
     )
 
 
-def profile_intervals(fit: Fit, level: float) -> dict[str, Interval]:
+def profile_intervals(fit: Fit, level: float, executor: ExecutorLike) -> dict[str, Interval]:
     """Return profile intervals of all parameters; see `Fit.profile_intervals`."""
-    checked_level(level)
-    free = _intervals_of(fit, level, np.arange(len(fit.free)))
+    with Crew(executor) as crew:
+        return _profile_intervals(fit, checked_level(level), crew)
+
+
+def _profile_intervals(fit: Fit, level: float, crew: Crew) -> dict[str, Interval]:
+    free = _intervals_of(fit, level, np.arange(len(fit.free)), crew)
     return {name: free[name] if name in free else _following(fit, name, free) for name in fit.parameters}
 
 
-def _intervals_of(fit: Fit, level: float, wanted: np.ndarray) -> dict[str, Interval]:
+def _intervals_of(fit: Fit, level: float, wanted: np.ndarray, crew: Crew) -> dict[str, Interval]:
     """Return the intervals of free parameters, by name."""
     surface = surface_of(fit)
     if _is_exact(fit):
@@ -128,9 +133,18 @@ def _intervals_of(fit: Fit, level: float, wanted: np.ndarray) -> dict[str, Inter
     chosen = np.array([index for index in wanted if index not in lost], dtype=int)
     errors = _scales(fit, surface)[chosen]
     target = t_quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
-    ends = intervals(surface, chosen, errors, target)
+    if 2 * len(chosen) <= surface.together:
+        ends = intervals(surface, chosen, errors, target)
+    else:  # so much data that both ends of one parameter are work enough
+        units = [Unit(_interval_of, fit, (chosen[[k]], errors[[k]], target)) for k in range(len(chosen))]
+        ends = {index: interval for part in crew.results(units) for index, interval in part.items()}
     low, high = fit.bounds
     return {fit.free[index]: ends.get(index, Interval(float(low[index]), float(high[index]))) for index in wanted}
+
+
+def _interval_of(fit: Fit, chosen: np.ndarray, errors: np.ndarray, target: float) -> dict[int, Interval]:
+    """Return the interval of a parameter, by its index."""
+    return intervals(surface_of(fit), chosen, errors, target)
 
 
 def _scales(fit: Fit, surface: MisfitSurface) -> np.ndarray:
@@ -169,10 +183,15 @@ def _following(fit: Fit, name: str, free: dict[str, Interval]) -> Interval:
     return Interval(min(ends), max(ends))
 
 
-def profile(fit: Fit, name: str, level: float) -> Profile:
+def profile(fit: Fit, name: str, level: float, executor: ExecutorLike) -> Profile:
     """Return the profile of a parameter; see `Fit.profile`."""
+    with Crew(executor) as crew:
+        return _profile(fit, name, level, crew)
+
+
+def _profile(fit: Fit, name: str, level: float, crew: Crew) -> Profile:
     index = _index(fit, name)
-    interval = _intervals_of(fit, checked_level(level), np.array([index]))[name]
+    interval = _intervals_of(fit, checked_level(level), np.array([index]), crew)[name]
     surface = surface_of(fit)
     error = float(_scales(fit, surface)[index])
     target = t_quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
@@ -189,9 +208,15 @@ def profile(fit: Fit, name: str, level: float) -> Profile:
             np.linspace(best, min(best + reach[1], high), half + 1),
         ]
     )
-    points, zeta = profile_points(surface, index, values)
+    sides = crew.results(Unit(_profile_side, fit, (index, side)) for side in (values[:half], values[half:]))
+    points, zeta = (np.concatenate(parts) for parts in zip(*sides, strict=True))
     usable = np.isfinite(zeta)
     return Profile(name, best, error, values[usable], zeta[usable], points[usable], fit.free, interval, target, level)
+
+
+def _profile_side(fit: Fit, index: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points and the signed ζ of a profile on one side of the best."""
+    return profile_points(surface_of(fit), index, values)
 
 
 def confidence_region(fit: Fit, first: str, second: str, level: float, points: int) -> ConfidenceRegion:

@@ -223,10 +223,22 @@ class LaneEnds(NamedTuple):
     still: np.ndarray
 
 
+def parts_of(lanes: int, rows: int) -> list[np.ndarray]:
+    """Return the numbers of lanes in parts that are fitted at once: as much as memory should hold, and a unit of work.
+
+    Args:
+        lanes: how many.
+        rows: of the longest.
+    """
+    block = max(1, _BLOCK // max(rows, 1))
+    every = np.arange(lanes)
+    return [every] if lanes <= 2 * block else np.array_split(every, -(-lanes // block))
+
+
 def fitted_lanes(
     problem: FitProblem, data: LaneData, starts: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], steps: int
 ) -> LaneEnds:
-    """Fit every group from its start.
+    """Fit every group from its start; there are no more than `parts_of` puts together.
 
     Args:
         problem: the structure of the fit of one group.
@@ -235,14 +247,6 @@ def fitted_lanes(
         bounds: lowest and highest values, each of shape (free, lanes).
         steps: the most steps of a lane to try; up to `SEARCHING`, as in a search for starts, nothing is refined by QR.
     """
-    block = max(1, _BLOCK // len(data.measured))
-    if starts.shape[1] > 2 * block:
-        parts = np.array_split(np.arange(starts.shape[1]), -(-starts.shape[1] // block))
-        ends = [
-            fitted_lanes(problem, data.lanes(part), starts[:, part], (bounds[0][:, part], bounds[1][:, part]), steps)
-            for part in parts
-        ]
-        return LaneEnds(*(np.concatenate(pieces, axis=-1) for pieces in zip(*ends, strict=True)))
     with np.errstate(all="ignore"):
         free, squares, still, poor = _by_normal_equations(problem, data, starts, bounds, steps)
         # What JᵀJ cannot resolve goes on from where it stands: a lane in a narrow valley, or one out of steps.

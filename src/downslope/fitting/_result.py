@@ -13,6 +13,7 @@ from downslope._copies import fields_alone
 from downslope._types import Columns, plain
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
+from downslope.executors import ExecutorLike
 from downslope.fitting._bootstrap import Bootstrap, bootstrap
 from downslope.fitting._curvature import Curvature, curvature
 from downslope.fitting._derived import Derived, derived, derived_in_groups
@@ -164,7 +165,7 @@ class Fit(FittedEquation):
         """
         return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence, sigma)
 
-    def profile_intervals(self, level: float = 0.95) -> dict[str, Interval]:
+    def profile_intervals(self, level: float = 0.95, *, executor: ExecutorLike = None) -> dict[str, Interval]:
         """Return the interval of each parameter by profile likelihood.
 
         Each is moved while the others are refitted, until the squares have risen as far as the level allows: by
@@ -172,6 +173,7 @@ class Fit(FittedEquation):
 
         Args:
             level: the level, between 0 and 1.
+            executor: where refits to much data take place, as for `fit`.
 
         Returns:
             Low and high end by name. An end that the data leave open is infinite; a bound ends an interval.
@@ -185,16 +187,17 @@ class Fit(FittedEquation):
         >>> [round(end, 3) for end in ends["k"]]
         [0.131, 1.808]
         """
-        return profile_intervals(self, level)
+        return profile_intervals(self, level, executor)
 
-    def profile(self, name: str, level: float = 0.95) -> Profile:
+    def profile(self, name: str, level: float = 0.95, *, executor: ExecutorLike = None) -> Profile:
         """Return how the squares rise as one parameter moves and the others follow.
 
         Args:
             name: a free parameter.
             level: the level of the interval that it holds.
+            executor: where the refits take place, as for `fit`.
         """
-        return profile(self, name, level)
+        return profile(self, name, level, executor)
 
     def confidence_region(self, first: str, second: str, level: float = 0.95, *, points: int = 64) -> ConfidenceRegion:
         """Return the joint region of two parameters by profile likelihood.
@@ -261,7 +264,13 @@ class Fit(FittedEquation):
         return derived_in_groups(self, text, self.confidence if confidence is None else checked_level(confidence))
 
     def bootstrap(
-        self, samples: int = 1000, kind: str = "cases", *, seed: int = 0, confidence: float | None = None
+        self,
+        samples: int = 1000,
+        kind: str = "cases",
+        *,
+        seed: int = 0,
+        confidence: float | None = None,
+        executor: ExecutorLike = None,
     ) -> Bootstrap:
         """Refit resampled data, for errors that presume less than the covariance does.
 
@@ -270,12 +279,13 @@ class Fit(FittedEquation):
             kind: "cases" resamples rows; "residuals" adds resampled residuals to the curve, for few or designed rows.
             seed: seed of the resampling.
             confidence: level of the intervals; that of the fit if None.
+            executor: where refits to much data take place, as for `fit`.
 
         Raises:
             SettingError: for parameters that the data do not determine, or settings that make no sense.
         """
         level = self.confidence if confidence is None else checked_level(confidence)
-        return bootstrap(self, samples, kind, seed, level)
+        return bootstrap(self, samples, kind, seed, level, executor)
 
     def table(self) -> polars.DataFrame:
         """Return the rows of the fit: columns, fitted, residual, standardised residual and leverage."""
