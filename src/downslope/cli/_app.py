@@ -34,6 +34,13 @@ Token = Annotated[
     ),
 ]
 
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", metavar="ADDRESS", help="Spread races and prescriptions over a Dask scheduler: tcp://host:8786."
+    ),
+]
+
 
 def lab(
     context: typer.Context,
@@ -42,9 +49,11 @@ def lab(
     browser: Browser = True,
     runs: Runs = Path(),
     token: Token = True,
+    scheduler: Scheduler = None,
 ) -> None:
     """Open a local page to see, drag and understand a descent."""
-    ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs, token=None if token else False)
+    visitors = None if token else False
+    ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs, token=visitors, scheduler=scheduler)
     if isinstance(context.obj, Signals):
         context.obj.forget()  # Ctrl-C is how a lab is closed
 

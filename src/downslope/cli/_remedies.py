@@ -50,9 +50,9 @@ def find_rate(
     if "learning_rate" in choices:
         raise ds.SettingError("the learning rate is what is looked for", hint="leave it out")
     if _is_data(subject):
-        _refuse("a network", {"start": start, **choices}, {"budget", *ds.choices(ds.train)} - {"start"})
-        budget = choices.pop("budget", None)
-        result = ds.find_learning_rate(ds.Setup.of(None, subject, target, **choices), budget=budget)
+        _refuse("a network", {"start": start, **choices}, {"budget", "executor", *ds.choices(ds.train)} - {"start"})
+        of_search = {name: choices.pop(name) for name in ("budget", "executor") if name in choices}
+        result = ds.find_learning_rate(ds.Setup.of(None, subject, target, **choices), **of_search)
     else:
         _refuse("a formula", {"target": target, **choices}, set(ds.choices(ds.find_learning_rate)))
         run = FormulaRun(subject, start, choices)
@@ -91,7 +91,7 @@ def prescribe(
 ) -> None:
     """Try what may mend a run, beside the unchanged run, and say what helped."""
     _pictures.check_file(plot)  # before the trials, which may take a while
-    of_prescription = {name: choices.pop(name) for name in ("seeds", "trainings") if name in choices}
+    of_prescription = {name: choices.pop(name) for name in ("seeds", "trainings", "executor") if name in choices}
     if os.path.isdir(run):  # Path.is_dir raises for folders that are closed to this user
         result = ds.prescribe(run, data=choices.get("data"), **of_prescription)
     else:

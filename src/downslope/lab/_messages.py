@@ -11,6 +11,7 @@ from typing import IO, Any
 
 _PIECE = 206
 _NOTE = 100
+SCHEDULER = "DOWNSLOPE_LAB_SCHEDULER"  # of the environment of a process: where verbs over many runs are spread
 _LENGTH = struct.Struct(">I")  # a frame in a pipe: the length of its bytes, and the bytes
 
 
@@ -62,6 +63,11 @@ class Reply:
     def unpacked(cls, packed: bytes) -> Reply:
         """Return the reply that `packed` wrote."""
         return cls(int(packed[:3]), packed[3:])
+
+
+def scheduler() -> str | None:
+    """Return the address of the scheduler that the lab was opened with, for `executor=`."""
+    return os.environ.get(SCHEDULER)
 
 
 def data_reply(data: Any, *, is_piece: bool = False) -> Reply:

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import downslope as ds
 from downslope._engine import keep_programs_on_disk, on_loading_jax
 from downslope.lab._messages import (
+    SCHEDULER,
     Reply,
     data_reply,
     error_reply,
@@ -55,7 +56,7 @@ def main() -> None:
 
     The first frame is the setup: {"verbs": {name: "module:function"}, "streams": the same, "warm": "module:function" or
     null, "seconds": …, "compiling": …, "stream_seconds": …, "memory": …, "resident": …,
-    "report": …}. An empty frame goes back when
+    "report": …, "scheduler": an address or null}. An empty frame goes back when
     the worker is ready.
     """
     source, sink = _pipes()
@@ -64,6 +65,8 @@ def main() -> None:
         os.nice(_NICE)
     setup = json.loads(read_frame(source) or b"{}")
     keep_programs_on_disk()
+    if setup.get("scheduler"):
+        os.environ[SCHEDULER] = setup["scheduler"]
     # Before any import: libraries that allocate at import are within the limit too.
     _bound_memory(setup["memory"])
     inbox = _Inbox()

@@ -79,6 +79,7 @@ class Workers:
         limits: the limits of time, memory and processes.
         warm: "module:function" that is called in each process before its first job.
         runs: the folder to search for saved runs; None where no verb reads them.
+        scheduler: address of a Dask scheduler, for verbs over many runs; None for the process itself.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Workers:
         streams: Mapping[str, str] | None = None,
         warm: str | None = None,
         runs: Path | None = None,
+        scheduler: str | None = None,
     ) -> None:
         self.verbs, self.streams = dict(verbs), dict(streams or {})
         self._limits = limits
@@ -103,6 +105,7 @@ class Workers:
             "memory": limits.memory,
             "resident": limits.resident,
             "report": limits.report,
+            "scheduler": scheduler,
         }
         self._setup = json.dumps(setup).encode()
         self._numbers = itertools.count()

@@ -16,7 +16,7 @@ import downslope as ds
 from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope._types import plain
-from downslope.lab._messages import LIMITS
+from downslope.lab._messages import LIMITS, scheduler
 from downslope.lab.replies._formula_verbs import grid_reply, read
 from downslope.lab.replies._request import (
     Box,
@@ -233,7 +233,7 @@ def race(fields: dict[str, Any]) -> dict[str, Any]:
     methods = list(dict.fromkeys(ds.method(name).name for name in request.names("methods")))
     if not 1 <= len(methods) <= LIMITS.methods:
         raise RequestError(f"A race is of 1 to {LIMITS.methods} methods.")
-    result = ds.compare(objective, start, methods, steps=most)
+    result = ds.compare(objective, start, methods, steps=most, executor=scheduler())
     # A path that ran away would shrink the others to a dot, so those that came lower decide the range.
     lower = [entry for entry in result.entries if _came_lower(entry)] or list(result.entries)
     grid = grid_reply(objective, over, _common_box(lower, over), start)

@@ -13,6 +13,7 @@ import numpy as np
 import downslope as ds
 from downslope._text import in_words, number
 from downslope._types import plain
+from downslope.lab._messages import scheduler
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
 from downslope.lab.replies._network_views import View, why_no_graph
@@ -181,7 +182,7 @@ def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
     def send_progress(done: int, most: int, value: float) -> None:
         send({"doing": "Trying remedies beside the control", "done": done, "most": most})
 
-    prescription = ds.prescribe(training, trainings=_TRAININGS, progress=send_progress)
+    prescription = ds.prescribe(training, trainings=_TRAININGS, progress=send_progress, executor=scheduler())
     mended = prescription.mended
     rows = prescription.rows()[1:]
     send(

@@ -171,6 +171,7 @@ def serve(
     open_browser: bool = True,
     token: str | bool | None = None,
     runs: str | Path = ".",
+    scheduler: str | None = None,
 ) -> None:
     """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
 
@@ -182,6 +183,7 @@ def serve(
             asks for none: then every user of this machine can compute and read the runs. Addresses that other machines
             reach always require one.
         runs: folder to search for saved runs (3 levels).
+        scheduler: address of a Dask scheduler, over whose workers races and prescriptions are spread.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -191,7 +193,8 @@ def serve(
     folder = Path(runs)
     if not folder.is_dir():
         raise ds.SettingError(f"there is no folder {str(runs)!r} to look for runs in")
-    with contextlib.suppress(KeyboardInterrupt), running(host=host, port=port, token=token, runs=folder) as lab:
+    open_lab = running(host=host, port=port, token=token, runs=folder, scheduler=scheduler)
+    with contextlib.suppress(KeyboardInterrupt), open_lab as lab:
         print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(lab.url_once(),), daemon=True).start()
@@ -244,6 +247,7 @@ def running(
     warm: str | None = _WARM,
     static: Path | None = None,
     runs: Path | None = None,
+    scheduler: str | None = None,
 ) -> Iterator[Running]:
     """Keep a lab open while the block runs.
 
@@ -257,6 +261,7 @@ def running(
         warm: "module:function" that each process calls before its first job.
         static: the folder of static files; None for that of the package.
         runs: the folder to search for saved runs; None for the working directory.
+        scheduler: as for `serve`.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -274,7 +279,8 @@ def running(
 
             verbs, streams, runs = replies.VERBS, replies.STREAMS, runs or Path()
         # Processes first: they start while the server is imported.
-        with contextlib.closing(Workers(verbs, limits, streams=streams, warm=warm, runs=runs)) as workers:
+        pool = Workers(verbs, limits, streams=streams, warm=warm, runs=runs, scheduler=scheduler)
+        with contextlib.closing(pool) as workers:
             from downslope.lab.server._application import STATIC, application
             from downslope.lab.server._connections import Connections
             from downslope.lab.server._guard import Admission
