@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import os
 import queue
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future
@@ -19,7 +21,8 @@ from downslope.executors._kinds import WorkerPool, worker_pool_of
 from downslope.executors._units import Ended, Failed, Lacking, Packer, PartAddress, Unit, UnitCall, done, perform
 
 _ATTEMPTS = 4  # of a unit whose worker ends; then it is the unit that ends them
-_AHEAD = 4  # units for each worker that wait with the executor, so that none is idle while a result travels
+_AHEAD = 4  # units for each worker that the executor has, so that none is idle while a result travels
+_COUNT_EVERY = 5.0  # seconds between two counts of the workers
 
 
 class _Piece(NamedTuple):
@@ -59,6 +62,7 @@ class Crew:
         if executor is not None:
             _ = self._workers  # what is no executor is refused here
         self._packer = Packer()
+        self._room, self._counted_at = 1, -math.inf
         self._addresses: dict[str, Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -68,9 +72,12 @@ class Crew:
         return worker_pool_of(self._executor, threads if isinstance(threads, int) else 1)
 
     @property
-    def count(self) -> int:
-        """How many units are done at a time."""
-        return self._workers.count
+    def room(self) -> int:
+        """How many units the executor is handed at a time; some wait there, so that no worker idles."""
+        if time.monotonic() >= self._counted_at + _COUNT_EVERY:
+            count, self._counted_at = self._workers.count(), time.monotonic()
+            self._room = count * _AHEAD if count > 1 else 1
+        return self._room
 
     @property
     def is_local(self) -> bool:
@@ -118,12 +125,11 @@ class Crew:
         source, again = (_Piece(*entry) for entry in enumerate(units)), deque[_Piece]()
         arrived: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         running: dict[Future[Any], _Piece] = {}
-        room = self._workers.count * _AHEAD if self._workers.count > 1 else 1
         gathered: dict[int, Any] = {}
         broken: BaseException | None = None
         try:
             while True:
-                while broken is None and len(running) < room:
+                while broken is None and len(running) < self.room:
                     piece = again.popleft() if again else next(source, None)
                     if piece is None:
                         break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from downslope._errors import MissingExtraError, SettingError, described
@@ -21,15 +21,15 @@ class WorkerPool:
 
     Args:
         submit: begins a call, and returns its future.
-        count: how many units are done at a time.
+        count: says how many units are done at a time; a cluster may grow.
         shares: whether the workers are threads of this process, so that nothing is packed.
         local: whether workers are processes of this machine, which can read its files.
-        scatter: sends bytes to every worker, and returns what stands for them as an argument; None where there is none.
+        scatter: sends something to every worker, and returns what stands for it as an argument; None for none.
         close: releases what the crew itself began.
     """
 
     submit: Callable[..., Future[Any]]
-    count: int
+    count: Callable[[], int]
     shares: bool = False
     local: bool = False
     scatter: Callable[[Any], Any] | None = None
@@ -48,19 +48,20 @@ def worker_pool_of(executor: Any, threads: int) -> WorkerPool:
     """
     if executor is None:
         if threads <= 1:
-            return WorkerPool(_at_once, 1, shares=True)
+            return WorkerPool(_at_once, lambda: 1, shares=True)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="downslope-unit")
         # What has begun ends: a thread cannot be stopped.
-        return WorkerPool(pool.submit, threads, shares=True, close=lambda: pool.shutdown(cancel_futures=True))
+        return WorkerPool(pool.submit, lambda: threads, shares=True, close=lambda: pool.shutdown(cancel_futures=True))
     if isinstance(executor, str):
         return _connected(executor)
     if _is_client(executor):
         return _of_client(executor)
     check_executor(executor)
-    count = getattr(executor, "_max_workers", None)
+    most = getattr(executor, "_max_workers", None)
+    count = most if isinstance(most, int) and most > 0 else _UNKNOWN
     return WorkerPool(
         executor.submit,
-        count if isinstance(count, int) and count > 0 else _UNKNOWN,
+        lambda: count,
         shares=isinstance(executor, ThreadPoolExecutor),
         local=_context_of(executor) is not None,
     )
@@ -110,10 +111,15 @@ def _of_client(client: Any) -> WorkerPool:
         raise SettingError("this Client is asynchronous", hint="Client(address), without asynchronous=True")
     # Not pure: by the digest of its arguments Dask would take a unit that was cancelled for the next one like it.
     pool = client.get_executor(pure=False, retries=_RETRIES)
-    count = sum(client.nthreads().values())
-    return WorkerPool(
-        pool.submit, count or _UNKNOWN, scatter=lambda content: client.scatter(content, broadcast=True, hash=False)
-    )
+
+    def count() -> int:
+        return sum(client.nthreads().values()) or _UNKNOWN
+
+    def scatter(content: Any) -> Any:
+        # Without workers, as of a cluster that starts them when there is work, it would wait for them in vain.
+        return client.scatter(content, broadcast=True, hash=False) if client.nthreads() else content
+
+    return WorkerPool(pool.submit, count, scatter=scatter)
 
 
 def _connected(address: str) -> WorkerPool:
@@ -130,8 +136,7 @@ def _connected(address: str) -> WorkerPool:
         raise SettingError(
             f"no Dask scheduler answers at {address!r}", hint="`dask scheduler` prints its address: tcp://host:8786"
         ) from error
-    workers = _of_client(client)
-    return WorkerPool(workers.submit, workers.count, scatter=workers.scatter, close=client.close)
+    return replace(_of_client(client), close=client.close)
 
 
 def _at_once(function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
