@@ -17,7 +17,8 @@ SCRIPT = Path(__file__).with_name("train_on_devices.py")
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
     """What trainings on four virtual devices show; they need a process of their own, as JAX counts devices once."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    environment = os.environ | {"XLA_FLAGS": flags}
     command = [sys.executable, SCRIPT, str(tmp_path_factory.mktemp("devices") / "run")]
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
