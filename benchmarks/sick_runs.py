@@ -34,7 +34,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,9 @@ _PARTS = {"tuned": "tuned", "seen-once": "seen_once"}
 
 def arguments() -> argparse.Namespace:
     parser = recipe_arguments((__doc__ or "").splitlines()[0])
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every trace in this folder")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep every trace in this folder, and go on from those in it"
+    )
     parser.add_argument("--again", type=Path, metavar="DIR", help="train nothing, diagnose the traces kept there")
     return parser.parse_args()
 
@@ -112,12 +114,14 @@ def chosen_recipes(recipes: Sequence[Any], given: argparse.Namespace) -> Iterato
 
 
 def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
-    """Train all recipes and the references, and judge them."""
+    """Train all recipes and the references, and judge them; runs that `--keep` holds already are judged alone."""
+    kept: list[str] = []
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
-    jobs = [*_jobs(recipes, given), *_references(recipes, given)]
-    made: list[Run] = []
+        kept = _kept_names(recipes, given.seeds, given.keep)
+    jobs = [*_jobs(recipes, given, kept), *_references(recipes, given)]
     single_thread()
+    made = _judged_again(kept, given.keep, given)
     done = results(
         trained, [(job,) for job in jobs], workers=given.workers, seconds=given.most_seconds, imports=IMPORTS
     )
@@ -128,12 +132,17 @@ def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]
     return made
 
 
-def _jobs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
-    """Return a job a recipe, the heavy ones first, so that none of them is left over for one worker at the end."""
+def _jobs(recipes: Sequence[Any], given: argparse.Namespace, kept: Collection[str]) -> list[Job]:
+    """Return a job a recipe, the heavy ones first, so that none of them is left over for one worker at the end.
+
+    Seeds whose runs are kept are left out.
+    """
     jobs = []
     for recipe in sorted(recipes, key=lambda recipe: not recipe.get("heavy")):
         seconds = given.seconds_per_run if recipe.get("heavy") else None
-        jobs.append(Job(recipe, tuple(range(given.seeds)), seconds, given.keep))
+        seeds = tuple(seed for seed in range(given.seeds) if file_name(recipe["id"], seed) not in kept)
+        if seeds:
+            jobs.append(Job(recipe, seeds, seconds, given.keep))
     return jobs
 
 
@@ -160,20 +169,30 @@ def _lost(job: Job, lost: Lost) -> Run:
 
 def _kept(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
     """Diagnose the kept traces of the recipes anew."""
-    names = [file_name(recipe["id"], seed) for recipe in recipes for seed in range(given.seeds)]
-    there = [name for name in names if (given.again / f"{name}.json").is_file()]
-    if not there:
+    names = _kept_names(recipes, given.seeds, given.again)
+    if not names:
         raise SystemExit(f"{given.again} holds no trace of these recipes: make them with --keep {given.again}")
-    pieces = [there[at : at + _BATCH_AGAIN] for at in range(0, len(there), _BATCH_AGAIN)]
     single_thread()
+    references = [json.loads(file.read_text(encoding="utf-8")) for file in given.again.glob("reference_*.json")]
+    return _judged_again(names, given.again, given) + references
+
+
+def _kept_names(recipes: Sequence[Any], seeds: int, folder: Path) -> list[str]:
+    """Return the names of the runs of the recipes that a folder holds."""
+    names = [file_name(recipe["id"], seed) for recipe in recipes for seed in range(seeds)]
+    return [name for name in names if (folder / f"{name}.json").is_file()]
+
+
+def _judged_again(names: Sequence[str], folder: Path, given: argparse.Namespace) -> list[Run]:
+    """Diagnose kept runs."""
+    pieces = [names[at : at + _BATCH_AGAIN] for at in range(0, len(names), _BATCH_AGAIN)]
     made: list[Run] = []
-    work = [(given.again, piece) for piece in pieces]
+    work = [(folder, piece) for piece in pieces]
     for index, result in results(
         judged_again, work, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS
     ):
         made += [{"id": pieces[index][0], "failed": result.reason}] if isinstance(result, Lost) else result
-    references = [json.loads(file.read_text(encoding="utf-8")) for file in given.again.glob("reference_*.json")]
-    return made + references
+    return made
 
 
 # --- said ------------------------------------------------------------------------------------------------------------
