@@ -298,6 +298,30 @@ def test_architectures_are_walked(make: Callable[[], Any], layers: int) -> None:
     assert not any("ended" in note for note in trace.facts.get("notes", ()))
 
 
+def test_the_moves_of_many_weights_are_measured_on_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    from downslope.watching.torch import _model, _watch
+
+    monkeypatch.setattr(_model, "MOST_WEIGHTS", 20_000)
+    monkeypatch.setattr(_watch, "MOST_WEIGHTS", 20_000)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(300, 400), nn.ReLU(), nn.Linear(400, 3))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    parts = _model.Parts(model, [optimizer])
+    assert sum(kept.numel() for kept in parts.sample()) < 24_000
+    watch = ds.watch(model, optimizer, every=1)
+    moves = []
+    for _ in range(3):
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        watch.loss(functional.cross_entropy(model(torch.randn(32, 300)), torch.randint(3, (32,)))).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        moves.append([float((old - new).norm()) for old, new in zip(before, model.parameters(), strict=True)])
+    trace = watch.close()
+    np.testing.assert_allclose(np.asarray(trace.part_columns["update_norm"]), moves, rtol=0.05)
+    np.testing.assert_allclose(np.asarray(trace.part_columns["update_norm"])[:, 1:], np.array(moves)[:, 1:], rtol=1e-5)
+    assert {"symmetric_units", "poor_initialisation"} <= {each.symptom for each in ds.diagnose(trace).not_run}
+
+
 def test_a_criterion_is_tried_on_artificial_outputs() -> None:
     from downslope.watching.torch._tried import tried
 

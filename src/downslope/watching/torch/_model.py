@@ -20,7 +20,10 @@ from downslope.methods import (
     RMSPROP,
     MethodSpec,
 )
+from downslope.watching._looks import MOST_WEIGHTS
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
+
+_SMALL = 2**14  # numbers of a part that is compared whole
 
 
 def unwrapped(model: Module) -> Module:
@@ -88,6 +91,25 @@ class Parts:
         """Return the norm of each tensor, shape (parts,)."""
         return torch.stack(norms_of([tensor.detach() for tensor in tensors]))
 
+    def sample(self) -> list[Tensor]:
+        """Return a copy of the weights; of more than are kept in memory, every k-th number of the large parts."""
+        step = -(-self.size // MOST_WEIGHTS)
+        if step <= 1:
+            return [tensor.detach().clone() for tensor in self.tensors]
+        return [_every(tensor.detach(), step).clone() for tensor in self.tensors]
+
+    def moves(self, before: Sequence[Tensor]) -> Tensor:
+        """Return how far each part moved since a copy was taken, shape (parts,); of a sample, by what is in it."""
+        step = -(-self.size // MOST_WEIGHTS)
+        now = [tensor.detach() for tensor in self.tensors]
+        with torch.no_grad():
+            moved = torch._foreach_sub(list(before), [_every(x, step) for x in now] if step > 1 else now)
+            norms = self.norms(moved)
+        if step <= 1:
+            return norms
+        shares = [math.sqrt(x.numel() / max(kept.numel(), 1)) for x, kept in zip(now, before, strict=True)]
+        return norms * torch.tensor(shares, dtype=norms.dtype, device=norms.device)
+
     def gradient_norms(self, optimizer: Optimizer) -> Tensor:
         """Return the norm of the gradient of each part that an optimizer steps, shape (parts,); 0 for those without.
 
@@ -117,6 +139,11 @@ class Parts:
             return _copied(groups[0]["lr"])
         largest = max(groups, key=lambda group: sum(tensor.numel() for tensor in group["params"]))
         return _copied(largest["lr"])
+
+
+def _every(tensor: Tensor, step: int) -> Tensor:
+    """Return every k-th number of a tensor, unless it is small."""
+    return tensor if tensor.numel() < _SMALL else tensor.reshape(-1)[::step]
 
 
 def _copied(rate: Any) -> Any:

@@ -270,7 +270,7 @@ class TorchInstrument:
         if self._recorder.start is None and self._parts.size <= MOST_WEIGHTS:
             self._recorder.start = [tensor.detach().clone() for tensor in self._parts.tensors]
         if self._is_look(step.number) and step.weights is None:
-            step.weights = [tensor.detach().clone() for tensor in self._parts.tensors]
+            step.weights = self._parts.sample()
             step.sizes = self._parts.norms(self._parts.tensors)
         if closure is None:
             self._read(step, optimizer)
@@ -308,9 +308,7 @@ class TorchInstrument:
         if step is None or not step.losses:
             return
         if step.weights is not None:
-            with torch.no_grad():
-                moved = torch._foreach_sub(step.weights, [tensor.detach() for tensor in self._parts.tensors])
-                step.updates = self._parts.norms(moved)
+            step.updates = self._parts.moves(step.weights)
             step.weights = None
         for sight in step.sights:
             sight.release()
