@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -84,6 +85,56 @@ def test_no_measurement_that_is_not_finite_is_healthy(number) -> None:
             assert not is_good(healthy.replace(**{group: {**getattr(healthy, group), column: broken}})), column
     end = {name: np.full(np.shape(leaf), number) for name, leaf in healthy.end.items()}
     assert not is_good(healthy.replace(end=end))
+
+
+GROUPS = ("recorded", "metrics", "layer_columns", "part_columns")
+# Rows of a column: one, some together, the first, the last, every other one, all.
+ROWS = (slice(4, 5), slice(5, 9), slice(0, 3), slice(-3, None), slice(None, None, 2), slice(None))
+
+
+def broken_trainings(seed: int, count: int) -> Iterator[tuple[tuple[object, ...], ds.Trace]]:
+    """Yield trainings in which some rows of one column are not finite though the healthy one's are."""
+    random = np.random.default_rng(seed)
+    while count:
+        healthy = trace(("training", "scheduled training")[random.integers(2)])
+        group = GROUPS[random.integers(4)]
+        columns = getattr(healthy, group)
+        column = [name for name in columns if name != "step"][random.integers(len(columns) - ("step" in columns))]
+        whole = np.asarray(columns[column], dtype=float)
+        whole = np.array(whole if whole.ndim else np.broadcast_to(whole, (len(healthy),)))
+        rows, number = ROWS[random.integers(6)], (np.nan, np.inf, -np.inf)[random.integers(3)]
+        part = whole if whole.ndim == 1 else whole[:, random.integers(whole.shape[1])]
+        if np.isnan(part[rows]).all():
+            continue  # nothing would change
+        part[rows] = number
+        yield (group, column, rows, number), healthy.replace(**{group: {**columns, column: whole}})
+        count -= 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_training_with_a_column_that_is_not_finite_is_called_healthy(seed) -> None:
+    for what, broken in broken_trainings(seed, 12):
+        diagnosis = ds.diagnose(broken)
+        # NaN in the columns of layers and parts, or in a score, means that it was not measured there.
+        may_lack = what[0] in ("layer_columns", "part_columns") and np.isnan(np.asarray(what[3], float))
+        assert may_lack or "healthy" not in diagnosis.symptoms, what
+        assert "nan" not in str(diagnosis).lower().split(), what
+        if "loss" in str(what[1]) or what[1] == "value":
+            assert not diagnosis.ok, what
+
+
+@pytest.mark.parametrize("column", ["loss", "validation_loss", "gradient_norm"])
+@pytest.mark.parametrize("rows", ROWS)
+def test_no_log_with_a_column_that_is_not_finite_is_called_healthy(column, rows) -> None:
+    steps = np.arange(200.0)
+    noise = 1 + 0.02 * np.sin(37 * steps**1.5)
+    log = {"loss": np.exp(-steps / 60) * noise, "gradient_norm": 1.0 * noise}
+    evaluations = {"step": steps[9::10], "validation_loss": np.exp(-steps[9::10] / 70)}
+    for number in (np.nan, np.inf):
+        (log if column in log else evaluations)[column][rows] = number
+        diagnosis = ds.diagnose(ds.trace_from(log, evaluations=evaluations))
+        assert "healthy" not in diagnosis.symptoms
+        assert "nan" not in str(diagnosis).lower().split()
 
 
 @pytest.mark.parametrize("name", ["descent", "training"])
