@@ -53,7 +53,9 @@ SCORES = {
 }
 
 
-def diagnosed(score: float = 0.9, data=(), network=(), scores=(), own: float | None = None) -> ds.Diagnosis:
+def diagnosed(
+    score: float = 0.9, data=(), network=(), scores=(), own: float | None = None, has_ended: bool = True
+) -> ds.Diagnosis:
     """Return the diagnosis of a training that ends at a score, with other facts than those of a healthy one."""
     facts = {
         "data": {**DATA, **dict(data)},
@@ -63,6 +65,8 @@ def diagnosed(score: float = 0.9, data=(), network=(), scores=(), own: float | N
             "training": {**SCORES, **dict(scores or ())},
         },
     }
+    if not has_ended:
+        del facts["scores"]
     metric = facts["network"]["metric"]
     steps = np.arange(0, 200, 20)
     rising = np.linspace(0.0, 1.0, 10) ** 0.3
@@ -267,6 +271,25 @@ def test_a_missing_fact_is_named(fact, symptoms, monkeypatch):
     skipped = {skip.symptom: skip.reason for skip in diagnosed().not_run}
     for symptom in symptoms:
         assert fact in skipped[symptom]
+
+
+def test_scores_that_come_at_the_end_are_lacking_only_where_they_matter():
+    """A run that goes on has none yet; even classes and many rows need none."""
+    even = diagnosed(has_ended=False)
+    assert "healthy" in even, str(even)
+    for data, network, symptom in (
+        (RARE, BALANCED, "imbalanced_classes"),
+        ({"validation_rows": 12}, {}, "too_few_rows"),
+        (
+            {**NUMBERS, "target_ratio": 900.0, "log_reference_score": 0.99, "reference_score": 0.5},
+            R2,
+            "skewed_targets",
+        ),
+    ):
+        left_out = {
+            skip.symptom: skip.reason for skip in diagnosed(data=data, network=network, has_ended=False).not_run
+        }
+        assert left_out[symptom] == "the trace has no scores.validation"
 
 
 def test_a_missing_recall_is_named():

@@ -407,6 +407,39 @@ def test_residuals_are_drawn_by_row_over_the_prediction_and_against_normal_quant
     np.testing.assert_allclose(marks(normal), np.column_stack([expected, np.sort(heights)]))
 
 
+def test_residuals_of_many_counts_are_divided_by_the_roots_of_their_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downslope.draw._fit_parts.MOST_MARKS", 50)
+    x = np.linspace(0, 4, 60)
+    counts = np.random.default_rng(0).poisson(np.exp(1 + 0.8 * x))
+    fit = ds.fit("n = e^(a + b x)", {"x": x, "n": counts}, loss="poisson")
+    expected = (counts - fit.predicted) / np.sqrt(fit.predicted)
+    *_, normal = ds.draw.residuals(fit)
+    np.testing.assert_allclose(points(normal.get_lines()[-1])[:, 1], np.sort(expected))
+
+
+def test_residuals_of_groups_are_named_by_the_rows_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downslope.fitting._grouped._MOST_TOGETHER", 0)  # side by side
+    x = np.tile(np.arange(12.0), 2)
+    y = shaken(2 * x + 1, 0.1)
+    y[[2, 15]] = np.nan
+    y[20] += 5
+    who = ["one"] * 12 + ["two"] * 12
+    fit = ds.fit("y = a x + b", {"x": x, "y": y, "who": who}, by="who", shared=())
+    assert isinstance(fit, ds.GroupedFit)
+    kept = np.flatnonzero(np.isfinite(y))
+    by_row, over, _ = ds.draw.residuals(fit)
+    expected, squares = np.full(24, np.nan), 0.0
+    for rows in (kept[kept < 12], kept[kept >= 12]):
+        slope, height = np.polyfit(x[rows], y[rows], 1)
+        expected[rows] = y[rows] - slope * x[rows] - height
+        squares += float(np.sum(expected[rows] ** 2))
+    expected /= np.sqrt(squares / (len(kept) - 4))
+    marks = next(points(each) for each in by_row.get_lines() if each.get_marker() == "o")
+    np.testing.assert_allclose(marks, np.column_stack([kept + 1, expected[kept]]), rtol=1e-6, atol=1e-6)
+    assert "row 21" in legend_texts(by_row)
+    assert "row 21" not in legend_texts(over)
+
+
 def test_the_command_draws_with_the_same_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ SMALLEST = {
     "evaluations": {"steps": {"loss": LOSS}, "evaluations": {"step": [0, 59], "validation_accuracy": [0.1, None]}},
     "parts": {"steps": {"loss": LOSS}, "parts": {"w": PART, "b": PART}, "looks": [0, 30]},
     "layers": {"steps": {"loss": LOSS}, "layers": {"a": {"dead_share": [0.1, 0.2]}}, "looks": [0, 30]},
-    "plan": {"steps": {"loss": LOSS}, "plan": {"method": "adam", "batches": {"size": 8}}},
+    "plan": {"steps": {"loss": LOSS}, "plan": {"method": "adam", "batches": {"size": 8, "best_by": "validation_loss"}}},
     "facts": {"steps": {"loss": LOSS}, "facts": {"data": {"rows": 90}, "network": {"kind": "classes"}}},
     "points": {"steps": {"loss": LOSS}, "start": {"w": np.ones((3, 2))}, "end": {"w": np.zeros((3, 2))}},
 }

@@ -40,9 +40,18 @@ def lacking(needs: Iterable[str], trace: Trace) -> str | None:
         names = need.split("|")
         if any(is_known(name, trace) for name in names):
             continue
-        *others, last = (name.removesuffix("?") for name in names)
-        return f"{LACKS}neither {', '.join(others)} nor {last}" if others else f"{LACKS}no {last}"
+        return without(*(name.removesuffix("?") for name in names))
     return None
+
+
+def without(*names: str) -> str:
+    """Return as a reason that a trace has none of these.
+
+    >>> without("layers"), without("data.rows", "network.kind")
+    ('the trace has no layers', 'the trace has neither data.rows nor network.kind')
+    """
+    *others, last = names
+    return f"{LACKS}neither {', '.join(others)} nor {last}" if others else f"{LACKS}no {last}"
 
 
 def is_known(name: str, trace: Trace) -> bool:

@@ -89,8 +89,7 @@ def fit(
         parts.draw_curve(upper, result, along, axis, left)
     parts.draw_data(upper, x, measured, None if len(x) > parts.MOST_MARKS else left.bars(result))
     far = parts.far_rows(result)
-    numbers = getattr(result, "row_numbers", np.arange(1, len(x) + 1))
-    parts.mark_far(upper, x, measured, far, numbers)
+    parts.mark_far(upper, x, measured, far, result.row_numbers)
     if along is not None:
         parts.left_out(upper, result, along, axis, left)
     _residuals(lower, result, x, far)
@@ -126,15 +125,9 @@ def _residuals(axes: Axes, result: Fit | GroupedFit, x: np.ndarray, far: np.ndar
     sigma = result.deviations
     residuals = result.residuals if sigma is None else result.residuals / sigma
     if sigma is not None:
-        if len(x) <= parts.MOST_MARKS:
-            axes.axhspan(-1, 1, color=style.PATH, alpha=0.12, linewidth=0)
-        for height, dashes in ((1, (0, (6, 3))), (2, (0, (1.5, 2)))):
-            for sign in (-1, 1):
-                axes.axhline(sign * height, color=style.PATH, linewidth=0.8, linestyle=dashes)
+        parts.draw_deviations(axes, with_band=len(x) <= parts.MOST_MARKS)
     else:
-        spread = result.residual_standard_deviation
-        if hasattr(result, "uncertainty"):
-            spread = np.sqrt(result.uncertainty.measurement_variance)  # pyright: ignore[reportAttributeAccessIssue]
+        spread = result.measurement_deviation
         if np.isfinite(spread) and len(x) > parts.MOST_MARKS:
             for height in (-spread, spread):
                 axes.axhline(height, color=style.PATH, linewidth=0.9, linestyle=(0, (6, 3)))

@@ -94,7 +94,7 @@ def groups(
         parts.draw_curve(panel, result, along, axis, left, label)
         bars = None if np.count_nonzero(inside) > parts.MOST_MARKS else left.bars(result, inside)
         parts.draw_data(panel, x[inside], measured[inside], bars)
-        parts.mark_far(panel, x, measured, far & inside, getattr(result, "row_numbers", np.arange(1, len(x) + 1)))
+        parts.mark_far(panel, x, measured, far & inside, result.row_numbers)
         parts.left_out(panel, result, along, axis, left, label)
         panel.set_title(f"{', '.join(_by(result))} = {label}".replace("$", r"\$"), fontsize=9.5, color=style.INK)
     if panels[0].get_yscale() == "log":

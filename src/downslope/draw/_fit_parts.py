@@ -199,6 +199,15 @@ def _grouped(count: int) -> str:
     return f"{count:,}".replace(",", "\u2009")
 
 
+def draw_deviations(axes: Axes, *, with_band: bool) -> None:
+    """Draw ±1 and ±2 standard deviations, with a band within ±1."""
+    if with_band:
+        axes.axhspan(-1, 1, color=style.PATH, alpha=0.12, linewidth=0)
+    for height, dashes in ((1, (0, (6, 3))), (2, (0, (1.5, 2)))):
+        for sign in (-1, 1):
+            axes.axhline(sign * height, color=style.PATH, linewidth=0.8, linestyle=dashes)
+
+
 def far_rows(result: Fit | GroupedFit) -> np.ndarray:
     """Return which rows have a standardised residual beyond 3, shape (rows,); none in a density."""
     if len(result.measured) > MOST_MARKS:

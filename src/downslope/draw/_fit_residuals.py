@@ -48,12 +48,13 @@ def residuals(
         axes, 3, lambda: list(looks.new_figure(look, (9.6, 3.6)).subplots(1, 3, sharey=True, squeeze=True))
     )
     heights = _standardised(result)
-    numbers = np.asarray(getattr(result, "row_numbers", np.arange(1, len(heights) + 1)))
+    numbers = np.asarray(result.row_numbers)
     known = np.isfinite(heights)
     far = np.abs(np.where(known, heights, 0.0)) > parts.FAR
     many = len(heights) > parts.MOST_MARKS
     for panel, x in zip(panels, (numbers.astype(float), result.predicted), strict=False):
-        _lines(panel, with_band=not many)
+        parts.draw_deviations(panel, with_band=not many)
+        panel.axhline(0, color=style.PATH, linewidth=1.4)
         if many:
             parts.density(panel, x, heights)
             continue
@@ -78,20 +79,8 @@ def residuals(
 
 def _standardised(result: Fit | GroupedFit) -> np.ndarray:
     """Return the residuals over their standard deviations, shape (rows,); of many rows without their leverage."""
-    if len(result.measured) <= parts.MOST_MARKS or not hasattr(result, "uncertainty"):
-        return result.standardised_residuals
-    variance = result.uncertainty.measurement_variance  # pyright: ignore[reportAttributeAccessIssue]
-    return result.residuals * result.arguments.weight / np.sqrt(variance)
-
-
-def _lines(axes: Axes, *, with_band: bool) -> None:
-    """Draw 0, ±1 and ±2, with a band within ±1."""
-    if with_band:
-        axes.axhspan(-1, 1, color=style.PATH, alpha=0.1, linewidth=0)
-    axes.axhline(0, color=style.PATH, linewidth=1.4)
-    for height, dashes in ((1, (0, (6, 3))), (2, (0, (1.5, 2)))):
-        for sign in (-1, 1):
-            axes.axhline(sign * height, color=style.PATH, linewidth=0.8, linestyle=dashes)
+    is_short = len(result.measured) <= parts.MOST_MARKS
+    return result.standardised_residuals if is_short else result.scaled_residuals
 
 
 def _normal(axes: Axes, heights: np.ndarray) -> None:

@@ -37,6 +37,7 @@ class FittedEquation(ABC):
     data: Columns
     parameters: Mapping[str, Parameter]
     findings: Diagnosis
+    row_numbers: np.ndarray
     left_out: tuple[int, ...]
     notes: tuple[str, ...]
     confidence: float
@@ -51,6 +52,16 @@ class FittedEquation(ABC):
     @abstractmethod
     def has_known_deviations(self) -> bool:
         """Whether the deviations of the measurements are known: `absolute_sigma`, or a likelihood."""
+
+    @property
+    @abstractmethod
+    def measurement_deviation(self) -> float:
+        """The standard deviation of a measurement of weight 1; NaN where the rows do not determine it."""
+
+    @property
+    @abstractmethod
+    def scaled_residuals(self) -> np.ndarray:
+        """The residuals over the standard deviation of a measurement, whatever their leverage, shape (rows,)."""
 
     @abstractmethod
     def predict(self, data: Any = None, *, band: str = "confidence") -> Prediction:

@@ -242,6 +242,7 @@ def side_by_side(task: GroupedTask, confidence: float, absolute: bool, notes: tu
         problem=task.problem,
         arguments=task.arguments,
         data=task.rows.columns,
+        row_numbers=task.rows.numbers,
         left_out=task.rows.left_out,
         notes=(*notes, *task.rows.notes, *more),
         confidence=confidence,

@@ -50,6 +50,7 @@ class GroupedFit(FittedEquation):
         problem: the structure of the fit of one group.
         arguments: the data of all groups.
         data: the columns of the equation, without rows with missing cells.
+        row_numbers: the numbers of these rows in the table, counted from 1.
         left_out: numbers of the omitted rows, counted from 1.
         notes: how the equation was interpreted, as sentences.
         confidence: level of the intervals, from 0 to 1.
@@ -67,6 +68,7 @@ class GroupedFit(FittedEquation):
     problem: FitProblem = field(repr=False)
     arguments: FitArguments = field(repr=False)
     data: Columns = field(repr=False)
+    row_numbers: np.ndarray = field(repr=False)
     left_out: tuple[int, ...]
     notes: tuple[str, ...]
     confidence: float
@@ -268,7 +270,17 @@ class GroupedFit(FittedEquation):
         return residual_weights(self.loss, self.predicted, self.arguments)
 
     @property
+    def measurement_deviation(self) -> float:
+        """The standard deviation of a measurement of weight 1, over all groups."""
+        return self.residual_standard_deviation
+
+    @property
     def standardised_residuals(self) -> np.ndarray:
+        """The residuals over the standard deviation of a measurement, shape (rows,); their leverage is not known."""
+        return self.scaled_residuals
+
+    @property
+    def scaled_residuals(self) -> np.ndarray:
         """The residuals over the standard deviation of a measurement, shape (rows,)."""
         spread = 1.0 if self.has_known_deviations else self.residual_standard_deviation
         with np.errstate(all="ignore"):

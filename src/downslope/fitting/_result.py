@@ -304,6 +304,16 @@ class Fit(FittedEquation):
         return summary(self)
 
     @property
+    def measurement_deviation(self) -> float:
+        """The standard deviation of a measurement of weight 1; of a robust loss, that of most rows."""
+        return float(np.sqrt(self.uncertainty.measurement_variance))
+
+    @property
+    def scaled_residuals(self) -> np.ndarray:
+        """The residuals over the standard deviation of a measurement, whatever their leverage, shape (rows,)."""
+        return standardised(self, np.zeros(len(self.measured)))
+
+    @property
     def standardised_residuals(self) -> np.ndarray:
         """The residuals over their standard deviations, shape (rows,); NaN where the fit follows a row exactly."""
         return standardised(self)

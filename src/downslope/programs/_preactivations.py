@@ -89,9 +89,7 @@ def _is_mark(step: TracedStep) -> bool:
 def find_layers(program: StraightProgram, paths: tuple[str, ...]) -> tuple[ProgramLayer, ...]:
     """Return the layers in the order in which they run; `paths` are the names of the leaves."""
     readers: dict[Atom, list[tuple[int, TracedStep]]] = {}
-    makers: dict[Atom, TracedStep] = {}
     for number, step in enumerate(program.steps):
-        makers.update(dict.fromkeys(step.results, step))
         for operand in step.operands:
             readers.setdefault(operand, []).append((number, step))
     network = _Network(
@@ -99,7 +97,7 @@ def find_layers(program: StraightProgram, paths: tuple[str, ...]) -> tuple[Progr
         _places(paths),
         program.consumers,
         _leading(program),
-        Readers(readers, makers),
+        Readers(readers, program.makers),
         any(map(_is_mark, program.steps)),
     )
     products = [

@@ -7,6 +7,7 @@ type was changed on the way; `Source` says what it is otherwise.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -113,7 +114,12 @@ class StraightProgram:
     steps: tuple[TracedStep, ...]
     outputs: tuple[Atom, ...]
 
-    @property
+    @functools.cached_property
+    def makers(self) -> dict[Atom, TracedStep]:
+        """The step that computes each value."""
+        return {result: step for step in self.steps for result in step.results}
+
+    @functools.cached_property
     def consumers(self) -> dict[Atom, list[TracedStep]]:
         """The steps that read each value, one entry for every time it is read."""
         readers: dict[Atom, list[TracedStep]] = {}
@@ -141,9 +147,8 @@ def straighten(closed: Any, number_of_leaves: int) -> StraightProgram:
 
 def viewed_input(value: Atom, program: StraightProgram) -> int | None:
     """Return the input of a program, by its index, of which a value is a view; None where it is computed."""
-    makers = {result: step for step in program.steps for result in step.results}
-    while value in makers:
-        step = makers[value]
+    while value in program.makers:
+        step = program.makers[value]
         if step.primitive not in VIEWS:
             return None
         value = step.operands[step.results.index(value) if step.primitive in _SIDE_BY_SIDE else 0]

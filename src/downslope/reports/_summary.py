@@ -17,7 +17,7 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._text import aligned, decimals, html_table, in_words, number, percent, rows_of
 from downslope._types import Plain
-from downslope.trace import HasTrace, Trace, as_trace
+from downslope.trace import HasTrace, Trace, as_trace, class_labels, judged_scores
 
 _SHOWN = 11  # evaluations of the table
 _SETS = ("training", "validation")
@@ -323,16 +323,14 @@ def _score_table(scores: Mapping[str, Mapping[str, float]], trace: Trace) -> Tab
 
 def _class_scores(trace: Trace) -> Plain:
     """Return the scores of classes on rows held back, or on those trained on where none were; {} without any."""
-    scores = trace.facts.get("scores") or {}
-    judged = scores.get("validation") or scores.get("training") or {}
-    return judged if judged.get("recall") else {}
+    judged = judged_scores(trace.facts)
+    return dict(judged) if judged.get("recall") else {}
 
 
 def _labels(trace: Trace) -> list[str]:
     """Return the labels of the classes, or their indices; none for numbers."""
-    labels = ((trace.facts.get("encoding") or {}).get("target") or {}).get("categories") or ()
-    count = len(_class_scores(trace).get("recall", labels))
-    return [str(label) for label in labels] if len(labels) == count else [str(index) for index in range(count)]
+    target = (trace.facts.get("encoding") or {}).get("target") or {}
+    return class_labels(trace.facts, len(_class_scores(trace).get("recall", target.get("categories") or ())))
 
 
 def _class_table(trace: Trace) -> Table:

@@ -12,6 +12,8 @@ from downslope.trace._known_facts import (
     NetworkFacts,
     TraceFacts,
     TracePlan,
+    class_labels,
+    judged_scores,
     known_keys,
 )
 from downslope.trace._load import Damaged, Outline, load, outline
@@ -39,8 +41,10 @@ __all__ = [
     "TraceFacts",
     "TracePlan",
     "as_trace",
+    "class_labels",
     "export",
     "is_written",
+    "judged_scores",
     "known_keys",
     "load",
     "median_over_looks",

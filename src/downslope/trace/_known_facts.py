@@ -17,6 +17,7 @@ class BatchPlan(TypedDict, total=False):
     evaluate_every: Annotated[int | None, "steps between evaluations"]
     patience: Annotated[int | None, "evaluations without a lower validation loss before the run ends"]
     probe_every: Annotated[int | None, "steps between looks at the curvature"]
+    best_by: Annotated[str | None, "the measurement whose best point is kept: `validation_loss`, …; None for the last"]
 
 
 class TracePlan(TypedDict, total=False):
@@ -211,3 +212,16 @@ def known_keys(of: type) -> dict[str, str]:
         if isinstance(kind, type) and get_origin(kind) is None and hasattr(kind, "__required_keys__"):
             keys |= {f"{name}.{inner}": text for inner, text in known_keys(kind).items()}
     return keys
+
+
+def judged_scores(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the scores at the end on rows held back, or on those trained on where none were; {} without any."""
+    scores = facts.get("scores") or {}
+    return scores.get("validation") or scores.get("training") or {}
+
+
+def class_labels(facts: Mapping[str, Any], classes: int) -> list[str]:
+    """Return the labels of so many classes, or their indices where the facts do not have as many labels."""
+    target = (facts.get("encoding") or {}).get("target") or {}
+    labels = [str(label) for label in target.get("categories") or ()]
+    return labels if len(labels) == classes else [str(index) for index in range(classes)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from downslope._text import count
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence, r2_error
 
 TOO_FEW_ROWS = Symptom(
@@ -32,7 +33,7 @@ _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything 
     needs=(
         *("data.rows?", "data.validation_rows?", "data.reference_score?", "data.chance_score?"),
         *("data.validation_reference_score?", "data.every_combination?", "data.share_on_both_sides?"),
-        *("scores.validation?", "network.parameters", "network.metric"),
+        *("network.parameters", "network.metric"),
     ),
 )
 def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
@@ -54,12 +55,18 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
         if rows is None or rows >= min(_BY_HEART, evidence.network["parameters"]):
             return None
         return _by_heart(evidence, rows)
-    scores: Mapping[str, Any] = evidence.trace.facts["scores"]["validation"] or {}
+    lacks = lacking(("scores.validation?",), evidence.trace)
+    scores: Mapping[str, Any] = {} if lacks else evidence.trace.facts["scores"]["validation"] or {}
     score, error = scores.get(evidence.metric), _error(evidence, scores, held)
     if not evidence.is_learnable and rows is not None and rows >= _ENOUGH:
         return None
-    known = [value for value in (evidence.reference, score) if value is not None]
+    known = [value for value in (evidence.reference, evidence.score if lacks else score) if value is not None]
     gain = max(known, default=0.0) - (data["chance_score"] or 0.0)
+    if lacks is not None:
+        # A run that goes on has no scores by rows yet; of a share, the number of rows says enough where it is large.
+        usual = None if evidence.metric == "r2" else evidence.score_error
+        is_clear = held >= _FEWEST and usual is not None and usual <= _SHARE * gain / 2
+        return None if is_clear else NotRun(TOO_FEW_ROWS.key, lacks)
     if held >= _FEWEST and (error is None or error <= _SHARE * gain):
         return None
     return training_finding(

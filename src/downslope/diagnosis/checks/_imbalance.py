@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.trace import class_labels, judged_scores
 
 IMBALANCED_CLASSES = Symptom(
     "imbalanced_classes",
@@ -27,14 +29,8 @@ _SHOWN = 6  # classes
 
 def _lowest_recall(evidence: TrainingEvidence) -> float | None:
     """Return the recall of the class that is recognised least."""
-    recalls = [recall for recall in (_scores(evidence) or {}).get("recall", ()) if recall is not None]
+    recalls = [recall for recall in judged_scores(evidence.trace.facts).get("recall") or () if recall is not None]
     return min(recalls) if recalls else None
-
-
-def _scores(evidence: TrainingEvidence) -> Mapping[str, Any] | None:
-    """Return the scores at the end on rows held back, or on those trained on where none were."""
-    scores = evidence.trace.facts.get("scores") or {}
-    return scores.get("validation") or scores.get("training")
 
 
 def _pooled(evidence: TrainingEvidence) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +62,7 @@ def _falls_short(evidence: TrainingEvidence) -> bool | None:
 
 @check(
     IMBALANCED_CLASSES,
-    needs=("data.class_counts?", "scores.validation?", "scores.training?"),
+    needs=("data.class_counts?",),
     quantities=(Quantity("lowest_recall", "recall of the class that is recognised least", "higher", _lowest_recall),),
 )
 def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
@@ -81,10 +77,13 @@ def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
     present = [count for count in counts if count]
     if len(present) < 2 or min(present) >= _RARE * sum(present) / len(present):
         return None
-    scores = _scores(evidence)
-    if not scores or not scores.get("recall"):
+    lacks = lacking(("scores.validation?", "scores.training?"), evidence.trace)
+    if lacks is not None:
+        return NotRun(IMBALANCED_CLASSES.key, lacks)
+    scores = judged_scores(evidence.trace.facts)
+    if not scores.get("recall"):
         return NotRun(IMBALANCED_CLASSES.key, "the recall of each class was not measured")
-    recalls = zip(_labels(evidence, len(counts)), scores["recall"], strict=False)
+    recalls = zip(class_labels(evidence.trace.facts, len(counts)), scores["recall"], strict=False)
     known = {label: recall for label, recall in recalls if recall is not None}
     missed = bool(np.any(_pooled(evidence)[1] == 0)) or (bool(evidence.falls_short) and min(known.values()) == 0)
     ignores = scores["accuracy"] >= max(present) / sum(present) - 2 * scores["accuracy_error"]
@@ -109,10 +108,3 @@ def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
         remedies=('class_weights="balanced"', "more rows of the rare classes", "a lower threshold for them"),
         problem=problem,
     )
-
-
-def _labels(evidence: TrainingEvidence, classes: int) -> list[str]:
-    """Return the labels of the classes, or their indices."""
-    target = (evidence.trace.facts.get("encoding") or {}).get("target") or {}
-    labels = [str(label) for label in target.get("categories") or ()]
-    return labels if len(labels) == classes else [str(index) for index in range(classes)]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import without
 from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 POOR_INITIALISATION = Symptom(
@@ -58,7 +59,7 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
         return NotRun(POOR_INITIALISATION.key, "the spread of the hidden layers' outputs is not known at the start")
     saturated = _begins_saturated(evidence)
     if 1 / _OFF <= spread <= _OFF and not saturated:
-        return NotRun(POOR_INITIALISATION.key, "the trace has no layers.saturated_share") if saturated is None else None
+        return NotRun(POOR_INITIALISATION.key, without("layers.saturated_share")) if saturated is None else None
     worst = max(off.values(), key=lambda ratio: abs(np.log(max(ratio, 1e-30))))
     way = "fade" if worst < 1 else "grow"
     return training_finding(

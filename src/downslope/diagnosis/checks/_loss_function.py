@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from downslope._types import Plain
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import without
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 WRONG_LOSS = Symptom(
@@ -67,7 +68,7 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
     reason = reason or _mixing(facts) or _unsuited(evidence, str(loss.get("name")), facts)
     if reason is None:
         lacks_counts = evidence.is_classes and evidence.data.get("class_counts") is None
-        return NotRun(WRONG_LOSS.key, "the trace has no data.class_counts") if lacks_counts else None
+        return NotRun(WRONG_LOSS.key, without("data.class_counts")) if lacks_counts else None
     sentence, remedy = reason
     return training_finding(
         evidence,

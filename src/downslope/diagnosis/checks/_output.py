@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import without
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks._loss_function import behaviour_of, taken_by_loss
 
@@ -82,7 +83,7 @@ def unshared_output(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if evidence.network["output"] != "sigmoid" or not evidence.network["outputs"] > 1:
         return None
     if counts is None:
-        return NotRun(WRONG_OUTPUT_ACTIVATION.key, "the trace has no data.class_counts")
+        return NotRun(WRONG_OUTPUT_ACTIVATION.key, without("data.class_counts"))
     if len(counts) < 3:
         return None
     return training_finding(
@@ -104,7 +105,7 @@ def _lacking(evidence: TrainingEvidence) -> str | None:
     facts = {None: (), "numbers": ("outputs", "target_low", "target_high")}.get(kind, ("class_counts",))
     missing = next((name for name in facts if data.get(name) is None), None)
     if missing is not None:
-        return f"the trace has no data.{missing}"
+        return without(f"data.{missing}")
     if evidence.network["output"] == "" and evidence.network.get("output_bounds") is None:
         return "the last operations of the model are not recognised"
     if kind != "numbers" and taken_by_loss(evidence) == "":

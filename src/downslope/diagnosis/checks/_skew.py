@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.trace import judged_scores
 
 SKEWED_TARGETS = Symptom(
     "skewed_targets",
@@ -24,10 +23,9 @@ _SHORT = 0.1  # of what is known of the logarithms
     SKEWED_TARGETS,
     needs=(
         *("data.target_ratio?", "data.log_reference_score?", "data.log_reference_of_logs?", "data.reference_score?"),
-        "scores.validation?",
     ),
 )
-def skewed_targets(evidence: TrainingEvidence) -> Finding | None:
+def skewed_targets(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find positive targets over orders of magnitude of which the logarithm would be learnt better.
 
     Quantity: R² of the reference on the logarithms of the targets, taken back, beside its R² on the targets and that of
@@ -39,13 +37,17 @@ def skewed_targets(evidence: TrainingEvidence) -> Finding | None:
     ratio, taken_back, reference = data["target_ratio"], data["log_reference_score"], data["reference_score"]
     if ratio is None or taken_back is None or reference is None:
         return None
-    facts = evidence.trace.facts.get("scores") or {}
-    scores: Mapping[str, Any] = facts.get("validation") or facts.get("training") or {}
+    scores = judged_scores(evidence.trace.facts)
     score, of_logs, allowed = scores.get("r2"), scores.get("r2_of_logs"), data["log_reference_of_logs"] or 0.0
     is_better = taken_back > reference + evidence.margin
-    below = is_better and (score is None or score < taken_back - evidence.margin)
     # A square spreads as far, but its logarithm is no easier to learn than itself.
     easier = ratio > _RATIO and allowed > reference + evidence.margin
+    if not (is_better or easier):
+        return None
+    lacks = lacking(("scores.validation?",), evidence.trace)
+    if lacks is not None:
+        return NotRun(SKEWED_TARGETS.key, lacks)
+    below = is_better and (score is None or score < taken_back - evidence.margin)
     far_off = easier and of_logs is not None and of_logs < (1 - _SHORT) * allowed - _SHORT / 2
     if not (is_better or far_off):
         return None

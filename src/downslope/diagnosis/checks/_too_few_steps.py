@@ -5,7 +5,7 @@ from __future__ import annotations
 from downslope._text import count
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding, unjudged
-from downslope.diagnosis._needs import is_known, lacking
+from downslope.diagnosis._needs import is_known, lacking, without
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks._training_rate import reach_of
 
@@ -49,7 +49,7 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     hardly = evidence.last_step < _FEW and reach is not None and reach < 0.5
     short = evidence.underfits and (evidence.still_falling > _FALLS or hardly)
     if not keeps_falling and not short and evidence.underfits and evidence.last_step < _FEW and reach is None:
-        return NotRun(TOO_FEW_STEPS.key, "the trace has no parts.update_norm beside parts.parameter_norm")
+        return NotRun(TOO_FEW_STEPS.key, without("parts.update_norm beside parts.parameter_norm"))
     if not keeps_falling and not short:
         if evidence.underfits is None and (evidence.still_falling > _FALLS or hardly):
             return unjudged(evidence, TOO_FEW_STEPS)
