@@ -19,6 +19,7 @@ from downslope._errors import PointError as PointError
 from downslope._errors import SettingError as SettingError
 from downslope._errors import TraceError as TraceError
 from downslope._errors import UnitError as UnitError
+from downslope._hosts import join_hosts as join_hosts
 from downslope.backpropagation import Backpropagation as Backpropagation
 from downslope.backpropagation import Edge as Edge
 from downslope.backpropagation import Node as Node

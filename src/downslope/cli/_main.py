@@ -3,6 +3,7 @@
 0    it ran; a descent that ended badly is still an answer
 1    with --check, a descent that has a problem
 2    bad input, or output that cannot be written, told without a traceback
+75   of several processes that train together, another one ended: start them again, with --resume
 129  stopped by SIGHUP
 130  stopped by Ctrl-C
 143  stopped by SIGTERM
@@ -24,7 +25,12 @@ def main() -> None:
     from downslope.cli._streams import reserve_descriptors
 
     reserve_descriptors()
-    sys.exit(run(sys.argv[1:], signals))
+    code = run(sys.argv[1:], signals)
+    if "downslope._hosts" in sys.modules:
+        from downslope._hosts import end_with
+
+        end_with(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str], signals: Signals | None = None) -> int:

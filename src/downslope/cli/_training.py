@@ -15,6 +15,7 @@ import typer
 
 import downslope as ds
 from downslope._files import refuse_unwritable
+from downslope._hosts import join_launched
 from downslope.cli import _fits, _remedies
 from downslope.cli import _options as options
 from downslope.cli import _print as _pictures
@@ -57,12 +58,17 @@ def train(
     _pictures.check_file(plot)  # before the training, which may take long
     if report is not None:
         refuse_unwritable(report)
+    is_first = choices.get("devices") != "all" or join_launched()
     if "seeds" in choices:
         _refuse_with_seeds({"--plot": plot, "--report": report, "--prescribe": prescribe or None})
         replicates = ds.train(None, data, target, **choices)
+        if not is_first:
+            return 0
         _print_replicates(replicates, choices.get("save"), json=json, quiet=quiet, evidence=evidence)
         return 0 if ds.diagnose(replicates).ok or not check else 1
     training = ds.train(None, data, target, **choices)
+    if not is_first:  # the first process prints and writes for all
+        return 0
     trace, diagnosis, summary = training.trace, ds.diagnose(training.trace), ds.summary(training.trace)
     written = {"saved": str(choices["save"])} if "save" in choices else {}
     if plot is not None:

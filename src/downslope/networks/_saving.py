@@ -26,11 +26,16 @@ _BY_LEARNERS = ("reference", "score", "shuffled", "auc", "shift")
 
 
 @contextlib.contextmanager
-def run_folder(save: str | os.PathLike[str] | None, *, resume: bool, overwrite: bool) -> Iterator[Path | None]:
+def run_folder(
+    save: str | os.PathLike[str] | None, layout: DeviceLayout, *, resume: bool, overwrite: bool
+) -> Iterator[Path | None]:
     """Be the only writer of a training's folder within a `with` block; refuse to lose a run that is there.
+
+    Of several processes the first is the writer, and all end together.
 
     Args:
         save: the folder; None for none.
+        layout: the devices and processes that train together.
         resume: whether to resume the run that is there.
         overwrite: whether to replace it.
 
@@ -47,11 +52,16 @@ def run_folder(save: str | os.PathLike[str] | None, *, resume: bool, overwrite: 
         for is_set, what in ((resume, "resume"), (overwrite, "overwrite")):
             if is_set:
                 raise SettingError(f"{what} needs a folder", hint="name the folder of the run with save=")
-        yield None
+        with layout.together(None):
+            yield None
         return
     if resume and overwrite:
         raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
-    with writing(save) as folder:
+    if not layout.writes:
+        with layout.together(save):
+            yield None
+        return
+    with layout.together(save), writing(save) as folder:
         # The small file is written last: where it is, there is a run.
         if not resume and not overwrite and os.path.lexists(folder / "trace.json"):
             raise SettingError(
@@ -114,7 +124,8 @@ def spread_over(layout: DeviceLayout, planned: Plan) -> Plan:
 
 def _refuse_other(ours: Trace, there: Trace, named: Any) -> None:
     """Raise if a run was started with other choices."""
-    begun, now = (trace.facts.get("layout") or {"devices": 1, "hosts": 1} for trace in (there, ours))
+    single = {"devices": 1, "hosts": 1}
+    begun, now = ({name: (t.facts.get("layout") or single)[name] for name in single} for t in (there, ours))
     if begun != now:
         of = [f"{each['devices']} devices of {each['hosts']} processes" for each in (begun, now)]
         if begun["hosts"] == now["hosts"] == 1:

@@ -361,7 +361,7 @@ class Setup:
             raise SettingError(f"watch is a function of a training, not {described(watch)}")
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
         layout = DeviceLayout.of(devices)
-        with run_folder(save, resume=resume, overwrite=overwrite) as folder:
+        with run_folder(save, layout, resume=resume, overwrite=overwrite) as folder:
             planned = spread_over(layout, self.plan(seed))
             journal = functools.partial(journal_of, planned, folder, resume, save)
             trace = descend_batches(planned, progress=progress, journal=journal, watch=looks, layout=layout)

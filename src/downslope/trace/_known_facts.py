@@ -185,6 +185,11 @@ class LayoutFacts(TypedDict, total=False):
 
     devices: Annotated[int, "devices that each took a part of every batch"]
     hosts: Annotated[int, "processes that they belonged to"]
+    waiting: Annotated[
+        Mapping[str, Sequence[float]],
+        "by chunk its first `step`, the seconds of the `slowest` and the `median` process before it, and the number of "
+        "the `slowest_process`",
+    ]
 
 
 class TraceFacts(TypedDict, total=False):

@@ -25,7 +25,7 @@ from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.descent._recipe import arguments_of
 from downslope.descent.batches._batched import Batched, Batches, rows_of
-from downslope.descent.batches._layout import DeviceLayout
+from downslope.descent.batches._layout import DeviceLayout, Pace
 from downslope.descent.batches._log import BatchLog
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
 from downslope.descent.batches._probe import Background, Probe
@@ -61,17 +61,23 @@ def descend_batches(
 
     Returns:
         The trace; a journal is finished with it.
+
+    Raises:
+        SettingError: if another process was started with other choices or data.
     """
+    layout = DeviceLayout() if layout is None else layout
     with precision(plan.objective.precision):
         # From before the journal begins: a run that is there ends with an outcome, also before its first step.
-        with Interruption() as interruption, progress_bar(progress, plan.steps) as show:
-            opened = None if journal is None else journal()
+        shown = progress if callable(progress) or layout.writes else False
+        with Interruption() as interruption, progress_bar(shown, plan.steps) as show:
+            opened = None if journal is None or not layout.writes else journal()
             run = BatchDescent(plan, arguments_of(plan), opened, watch, layout)
             outcome = run.run(interruption, show)
         run.log.end()
         trace = trace_of(run, outcome)
     if opened is not None:
         opened.finish(trace)
+    layout.gathered()  # no process leaves before the run is written
     return trace
 
 
@@ -109,7 +115,9 @@ class BatchDescent:
         self.program = kept(owner, self.recipe.key, lambda: batch_program(self.recipe))
         self.probe = self._probe()
         self._sets = self._measured_sets()
+        self.layout.check_alike(plan.description, plan.start, self.batched.examples)
         self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
+        self.log.share(self.layout)
         self.best: BestEvaluated | None = None
         self.state: BatchState = self._first_state(journal)
         self.step = int(self.state.step)
@@ -117,6 +125,8 @@ class BatchDescent:
         self.taken_now = 0
         self._background = Background()
         self._wrote = -math.inf
+        self.pace = Pace()
+        self._stops = False  # whether any process was asked to stop
         self._before: tuple[BatchState, int, Any, Any] | None = None
 
     def run(self, interruption: Interruption, show: Callable[[int, int, float], None]) -> Outcome:
@@ -130,12 +140,10 @@ class BatchDescent:
                     self._background.settle()
                     return self._ended(outcome)
                 count = min(size, self._until_event(), self.plan.steps - self.step)
-                began = time.perf_counter()
-                if not self._chunk(count, interruption):
+                if not self._chunk(count):
                     return Outcome.NOT_FINITE
-                seconds = time.perf_counter() - began
+                size = self._agreed_size(size, count, interruption)
                 show(self.step, self.plan.steps, self.log.value)
-                size = self._next_size(size, count, seconds)
         finally:
             self._background.close()
             self.source.close()
@@ -181,7 +189,7 @@ class BatchDescent:
     def _first_state(self, journal: Journal | None) -> BatchState:
         """Return the state before the first step, or the one that was written last."""
         begun = self.program.begin(self.plan.start, self.batched.memory, self.arguments.settings)
-        saved = journal.state if journal is not None else {}
+        saved = self.layout.arrays_of_first(journal.state if journal is not None else {})
         if self.batches.best_by is not None:
             self.best = BestEvaluated(self.batches.best_by, saved, begun)
         if saved:
@@ -252,7 +260,7 @@ class BatchDescent:
     def _evaluate(self) -> None:
         """Measure the point on examples."""
         state = self.reached
-        metrics = self.batched.assess(state.point, state.memory, self._sets)
+        metrics = self.layout.metrics_of_first(self.batched.assess(state.point, state.memory, self._sets))
         self.log.add_metrics(self.step, metrics)
         if self.best is not None:
             self.best.offer(state, metrics)
@@ -290,19 +298,21 @@ class BatchDescent:
         """Return how the training ends at this step, or None if it goes on."""
         if self.step >= self.plan.steps:
             return Outcome.STEPS_USED
-        if interruption.requested:
+        if self._stops or (self.layout.hosts == 1 and interruption.requested):
             return Outcome.INTERRUPTED
         if self.batches.patience is not None and self.log.since_best("validation_loss") >= self.batches.patience:
             return Outcome.STOPPED_EARLY
         return None
 
-    def _chunk(self, count: int, interruption: Interruption) -> bool:
+    def _chunk(self, count: int) -> bool:
         """Take `count` steps and keep their rows; tell whether all of them were finite."""
         began = time.perf_counter()
         examples, order = self.source.chunk(self.step, count)
+        self.pace.launch()
         chunk = self.program.run(self.state, np.int32(count), examples, order, self.arguments)
         taken = int(chunk.taken)
-        self.seconds["steps"] += time.perf_counter() - began
+        self._chunk_seconds = time.perf_counter() - began
+        self.seconds["steps"] += self._chunk_seconds
         if not bool(chunk.finite):
             self._background.settle()
             self._end_before(taken, chunk, examples, order)
@@ -311,22 +321,36 @@ class BatchDescent:
         self._before = (self.state, taken, examples, order)
         self.state, self.step = chunk.state, self.step + taken
         self.taken_now += taken
-        if self.log.writes:
-            self._timed("writing", lambda: self._write(interruption.requested))
         return True
 
-    def _write(self, requested: bool) -> None:
-        """Write the rows once a second, and the state unless that would take too much of the time."""
-        last = requested or self.step >= self.plan.steps
-        if not last and time.perf_counter() - self._wrote < _WRITE_SECONDS:
-            return
+    def _agreed_size(self, size: int, count: int, interruption: Interruption) -> int:
+        """Return the steps of the next chunk; write rows and state if they are due.
+
+        All processes do the same programs in the same order: process 0 decides by its clock and its journal, and each
+        of them may have been asked to stop.
+        """
+        is_due = time.perf_counter() - self._wrote >= _WRITE_SECONDS
+        is_cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * sum(self.seconds.values())
+        wanted = self._next_size(size, count, self._chunk_seconds)
+        table = self.layout.gathered(
+            self.pace.seconds, interruption.requested, wanted, self.log.writes, is_due, is_cheap
+        )
+        wanted, writes, is_due, is_cheap = table[0, 2:]
+        self._stops = bool(table[:, 1].any())
+        last = self._stops or self.step >= self.plan.steps
+        if writes and (last or is_due):
+            self._timed("writing", lambda: self._write(with_state=bool(is_cheap or last)))
+        self.pace.add(self.step - count, table[:, 0])
+        return int(wanted)
+
+    def _write(self, with_state: bool) -> None:
+        """Write the rows, and the state if it is wanted."""
         self._wrote = time.perf_counter()
         self._background.settle()
-        cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * sum(self.seconds.values())
-        wanted = cheap or last
         # From a state whose own loss is not finite no way leads back to the last one that was.
-        usable = wanted and bool(self._next_step().finite)
-        self.log.write(self._arrays() if usable else None)
+        usable = with_state and bool(self._next_step().finite)
+        if self.log.writes:
+            self.log.write(self._arrays() if usable else None)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return the state as arrays by name, with the best point where it is kept."""

@@ -11,12 +11,19 @@ it needs no order among processes.
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope._engine import jax
 from downslope._errors import SettingError, described, whole
+from downslope._hosts import together
 from downslope._types import Plain
 
 if TYPE_CHECKING:
@@ -24,7 +31,8 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh, NamedSharding
 
 _ROWS = "rows"  # the axis of the mesh
-_SHORTEST = 64  # words of a message; lengths are powers of 2, as a program is compiled for each
+_MOST_CHUNKS = 512  # that are told apart in the record
+_SHORTEST = 64  # words of a message; their number is a power of 2, as a program is compiled for each
 
 
 class DeviceLayout:
@@ -139,3 +147,105 @@ class DeviceLayout:
             return constrain(pieces, self.sharding(None, _ROWS)).reshape(leaf.shape)
 
         return jax().tree.map(divide, batch)
+
+    # What processes tell each other: as words of 32 bits, since sums of numbers would lose signs of 0 and wide types.
+
+    def gathered(self, *numbers: float) -> np.ndarray:
+        """Return some numbers of each process, shape (hosts, numbers), in float64; all processes call it at once."""
+        row = np.asarray(numbers, np.float64)
+        if self.hosts == 1:
+            return row[None]
+        from jax.experimental import multihost_utils
+
+        words = np.asarray(multihost_utils.process_allgather(row.view(np.uint32)))
+        return np.ascontiguousarray(words.reshape(self.hosts, -1)).view(np.float64)
+
+    def of_first(self, message: bytes) -> bytes:
+        """Return the bytes that process 0 has; all processes call it at once."""
+        if self.hosts == 1:
+            return message
+        from jax.experimental import multihost_utils
+
+        length = int(self.gathered(len(message))[0, 0])
+        words = max(1 << max(-(-length // 4) - 1, 0).bit_length(), _SHORTEST)
+        padded = np.zeros(words, np.uint32)
+        if self.number == 0:
+            padded.view(np.uint8)[:length] = np.frombuffer(message, np.uint8)
+        return np.asarray(multihost_utils.broadcast_one_to_all(padded)).view(np.uint8)[:length].tobytes()
+
+    def metrics_of_first(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return the measurements of process 0, by which all decide: those of another kind of machine may differ."""
+        return dict(metrics) if self.hosts == 1 else json.loads(self.of_first(json.dumps(dict(metrics)).encode()))
+
+    def arrays_of_first(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the arrays of process 0 by name."""
+        if self.hosts == 1:
+            return dict(arrays)
+        file = io.BytesIO()
+        # NumPy's files have no types of others, such as bfloat16: these are written as the whole numbers of their bits.
+        bits = {f"{array.dtype.name}/{name}": _bits(np.asarray(array)) for name, array in arrays.items()}
+        np.savez(file, allow_pickle=False, **bits)
+        with np.load(io.BytesIO(self.of_first(file.getvalue())), allow_pickle=False) as read:
+            return {name.partition("/")[2]: read[name].view(name.partition("/")[0]) for name in read.files}
+
+    def check_alike(self, *of: Any) -> None:
+        """Raise if processes have other plans or data.
+
+        Raises:
+            SettingError: naming the first process that has.
+        """
+        if self.hosts == 1:
+            return
+        digest = hashlib.blake2b(repr(jax().tree.structure(of)).encode(), digest_size=8)
+        for leaf in jax().tree.leaves(of):
+            digest.update(leaf.tobytes() if hasattr(leaf, "tobytes") else repr(leaf).encode())
+        digests = self.gathered(*np.frombuffer(digest.digest(), np.uint32))
+        others = np.flatnonzero((digests != digests[0]).any(1))
+        if len(others):
+            raise SettingError(
+                f"process {others[0]} was started with other choices, other data or another version than process 0",
+                hint="start all processes by one command, and let each see the same files",
+            )
+
+    def together(self, saved: object) -> AbstractContextManager[None]:
+        """Return a context in which the processes of this layout end together; see `downslope._hosts`."""
+        return nullcontext() if self.hosts == 1 else together(saved)
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "V" else array
+
+
+class Pace:
+    """How long the processes kept each other waiting before each chunk: what each did on its own.
+
+    Within a chunk all are as slow as the slowest. On its own a process reads batches, evaluates and writes, which takes
+    longer on a slow host as well. Of many chunks neighbours are added up, so that it takes no more room.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0  # of this process before the last chunk
+        self._since = time.perf_counter()
+        self._rows: list[tuple[int, float, float, int]] = []
+
+    def launch(self) -> None:
+        """Note that a chunk begins."""
+        self.seconds = time.perf_counter() - self._since
+
+    def add(self, step: int, seconds: np.ndarray) -> None:
+        """Add the seconds of all processes before the chunk that began at a step."""
+        self._since = time.perf_counter()
+        self._rows.append((step, float(seconds.max()), float(np.median(seconds)), int(seconds.argmax())))
+        if len(self._rows) == _MOST_CHUNKS:
+            pairs = zip(self._rows[::2], self._rows[1::2], strict=False)
+            self._rows = [(a[0], a[1] + b[1], a[2] + b[2], max(a, b, key=_slowest)[3]) for a, b in pairs]
+
+    @property
+    def facts(self) -> Plain:
+        """The first step, the seconds of the slowest and of the median process, and the slowest, by chunk."""
+        columns = zip(*self._rows, strict=True) if self._rows else ((),) * 4
+        return dict(zip(("step", "slowest", "median", "slowest_process"), map(list, columns), strict=True))
+
+
+def _slowest(row: tuple[int, float, float, int]) -> float:
+    return row[1]

@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope._types import Columns, Plain
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS
+from downslope.descent.batches._layout import DeviceLayout
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe
 from downslope.trace import Journal, Spectrum
 
@@ -343,9 +344,34 @@ class BatchLog:
             self._layers.append({name: column for name, column in rows.layers.items() if name != "step"})
             self._parts.append(rows.parts)
         self._metric_names = tuple(name for name in rows.metrics if name != "step")
-        for index, step in enumerate(rows.metrics.get("step", ())):
-            row = {name: float(rows.metrics[name][index]) for name in self._metric_names}
-            self._measurements.add(int(step), {name: number for name, number in row.items() if not np.isnan(number)})
+        self._take_metrics(rows.metrics)
         for spectrum in rows.spectra:
             self.add_spectrum(spectrum)
         self._count_as_written()
+
+    def share(self, layout: DeviceLayout) -> None:
+        """Give the rows that process 0 read from disk to the others; those that it left there stay its own."""
+        if layout.hosts == 1:
+            return
+        tables = {"steps": self._steps}
+        if not self._dropped:
+            tables |= {"layer_steps": self._layer_steps, "layers": self._layers, "parts": self._parts}
+        rows = {name: table.since(0) for name, table in tables.items()} | {"metrics": self._measurements.columns()}
+        arrays = layout.arrays_of_first({f"{of}/{name}": rows[of][name] for of in rows for name in rows[of]})
+        if layout.writes:
+            return
+        named: dict[str, dict[str, np.ndarray]] = {}
+        for name, column in arrays.items():
+            of, _, column_name = name.partition("/")
+            named.setdefault(of, {})[column_name] = column
+        for of, table in tables.items():
+            if of in named:
+                table.append(named[of])
+        self._take_metrics(named.get("metrics", {}))
+
+    def _take_metrics(self, columns: Columns) -> None:
+        """Take up measurements."""
+        names = [name for name in columns if name != "step"]
+        for index, step in enumerate(columns.get("step", ())):
+            row = {name: float(columns[name][index]) for name in names}
+            self._measurements.add(int(step), {name: number for name, number in row.items() if not np.isnan(number)})

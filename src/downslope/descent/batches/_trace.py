@@ -63,6 +63,8 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
         end, memory = best.point, best.memory
         facts["kept"] = run.best.facts
     facts["memory"] = [np.asarray(leaf) for leaf in jax().tree.leaves(memory)]
+    if run.layout.hosts > 1:
+        facts["layout"] = {**facts.get("layout", {}), "waiting": run.pace.facts}
     if outcome is not Outcome.RUNNING:
         facts["record_cost"] = run.record_cost()
         facts |= run.concluded(end, memory)
