@@ -150,10 +150,10 @@ class Choice:
         """
         if not self.checks or (value is None and (self.default is None or self.is_setting or _takes_none(self.type))):
             return value
-        if self.kind == "devices" and value == "all":
-            return value
         if self.kind == "devices" and isinstance(value, str):
-            raise SettingError(f'{self.name} is a whole number from 1 up or "all", not {described(value)}')
+            if value != "all":
+                raise SettingError(f'{self.name} is a whole number from 1 up or "all", not {described(value)}')
+            return value
         if self.kind in ("whole", "batch", "devices"):
             return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1), self.most)
         if self.kind == "number" or (self.kind == "rate" and not callable(value)):
