@@ -92,7 +92,7 @@ class Training:
     def affords(self, specifications: Sequence[Any]) -> bool:
         return self.cost.spent + self._steps(specifications) <= self.cost.budget
 
-    def run(self, jobs: Sequence[TrialJob]) -> list[TrialRun | None]:
+    def run(self, jobs: Sequence[TrialJob], likely: Iterable[TrialJob] = ()) -> list[TrialRun | None]:
         self.jobs += jobs
         self.cost.spent += self._steps([job.specification for job in jobs])
         return [self._run(job) for job in jobs]

@@ -84,6 +84,10 @@ class Crew:
         """Whether the units are done by threads of this process."""
         return self._workers.shares
 
+    def idle_beside(self, units: int) -> int:
+        """Return how many workers of an executor are idle beside so many units; 0 without an executor."""
+        return 0 if self._executor is None else max(self._workers.count() - units, 0)
+
     def __enter__(self) -> Crew:
         return self
 

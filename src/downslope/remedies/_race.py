@@ -22,7 +22,8 @@ Lan and DeMets, "Discrete sequential boundaries for clinical trials", 1983 (spen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol
 
@@ -37,6 +38,7 @@ from downslope.remedies._trial import Cost, Effect, S, Trial, TrialJob, TrialRun
 _LEVEL = 0.05
 _HEAT = 6  # remedies that race at a time; of a structure of its own each costs a compilation
 _SHORT, _LONGER = 0.1, 0.3  # of the steps: how long they race, and how long a mend is taken apart
+_LIKELY = 6  # of them whose proofs idle workers begin
 _FINAL = 3  # of them that are run at full length at most
 _FEWEST_PAIRS = 2
 _CLOSED = 0.5  # of the gap: with less, others are tried before it is proved
@@ -114,8 +116,8 @@ class Racing(Protocol[S]):
         """Tell whether the budget bears a run of each specification."""
         ...
 
-    def run(self, jobs: Sequence[TrialJob[S]]) -> list[TrialRun | None]:
-        """Return the result of each job; None for those that were not run."""
+    def run(self, jobs: Sequence[TrialJob[S]], likely: Iterable[TrialJob[S]] = ()) -> list[TrialRun | None]:
+        """Return the result of each job; None for those that were not run. Idle workers may begin the likely ones."""
         ...
 
     def matters(self, scores: Sequence[float]) -> float:
@@ -310,8 +312,8 @@ class _Race(Generic[S]):
         unchanged = subject.shortened(subject.specification, _SHORT)
         if unchanged is None or not self._affords_proof([unchanged, *(short for _, short in racing)]):
             return list(entrants)
-        jobs = [TrialJob(short, seed, (entrant.remedy.moves,)) for entrant, short in racing]
-        (control, *runs) = subject.run([TrialJob(unchanged, seed), *jobs])
+        jobs = [TrialJob(unchanged, seed), *self._shorts(entrants)]
+        (control, *runs) = subject.run(jobs, self._pairs_of(entrants))
         for (entrant, _), run in zip(racing, runs, strict=True):
             entrant.early = run
         if control is None:
@@ -319,6 +321,24 @@ class _Race(Generic[S]):
         ahead = [(entrant.early.promise, entrant) for entrant, _ in racing if entrant.early is not None]
         ahead = sorted((pair for pair in ahead if pair[0] > control.promise), key=lambda pair: -pair[0])
         return [*(entrant for _, entrant in ahead), *(entrant for entrant, short in shortened if short is None)]
+
+    def _shorts(self, entrants: Sequence[_Entrant[S]]) -> list[TrialJob[S]]:
+        """Return the short runs of entrants, as far as they are not too short to race."""
+        subject = self._subject
+        shortened = [(entrant, subject.shortened(entrant.specification, _SHORT)) for entrant in entrants]
+        return [TrialJob(short, subject.seed, (e.remedy.moves,)) for e, short in shortened if short is not None]
+
+    def _pairs_of(self, entrants: Sequence[_Entrant[S]]) -> Iterator[TrialJob[S]]:
+        """Yield the runs that prove entrants, seed by seed."""
+        for number in range(self._pairs):
+            for entrant in entrants[:_LIKELY]:
+                yield from self._pair(entrant, number)
+
+    def _pair(self, entrant: _Entrant[S], number: int) -> list[TrialJob[S]]:
+        """Return the runs of a pair: of an entrant and, if it was not made, of the subject."""
+        seed = self._subject.seed + 1 + number
+        jobs = [TrialJob(entrant.specification, seed, (entrant.remedy.moves,))]
+        return jobs + ([TrialJob(self._subject.specification, seed)] if number >= len(self.controls) else [])
 
     def _moving(self, entrants: Sequence[_Entrant[S]]) -> list[_Entrant[S]]:
         """Return the entrants that stay finite over ten steps and move their quantity, where so few steps tell."""
@@ -329,7 +349,8 @@ class _Race(Generic[S]):
         if unchanged is None or not self._affords_proof([unchanged, *(job.specification for job in jobs)]):
             return list(entrants)
         quantities = tuple(dict.fromkeys(name for job in jobs for name in job.quantities))
-        (control, *runs) = subject.run([TrialJob(unchanged, seed, quantities), *jobs])
+        likely = itertools.chain(self._shorts(entrants), self._pairs_of(entrants))
+        (control, *runs) = subject.run([TrialJob(unchanged, seed, quantities), *jobs], likely)
         shown = {} if control is None else control.moved
         results = iter(runs)
         kept = []
@@ -376,16 +397,14 @@ class _Race(Generic[S]):
 
     def _add_pair(self, entrant: _Entrant[S]) -> bool:
         """Run an entrant with the next seed, and the subject with it if it was not; False where that failed."""
-        subject, number = self._subject, len(entrant.runs)
-        seed = subject.seed + 1 + number
-        jobs = [TrialJob(entrant.specification, seed, (entrant.remedy.moves,))]
-        jobs += [TrialJob(subject.specification, seed)] if number >= len(self.controls) else []
+        subject = self._subject
+        jobs = self._pair(entrant, len(entrant.runs))
         if not subject.affords([job.specification for job in jobs]):
             return False
         if not entrant.turn:
             self._turns += 1
             entrant.turn = self._turns
-        treated, *control = subject.run(jobs)
+        treated, *control = subject.run(jobs, self._pairs_of([entrant]))
         if treated is None or None in control:
             return False
         entrant.runs.append(treated)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +81,8 @@ class _Trained:
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
         self._case, self._diagnosis = TrainingCase(setup, trace), diagnosis
         self._before: dict[str, float | None] = {}  # the race asks at each look
+        # With the setup itself, whose number would else be another's one day.
+        self._shortened: dict[tuple[int, float], tuple[Setup, Setup | None]] = {}
         # Nothing is left to gain where a network is as good as a healthy one, which the margin allows for.
         margin = TrainingEvidence(trace).margin if self._case.reference < 1 else 0.0
         self.enough = min(_ENOUGH, self._case.reference - margin) if not diagnosis.ok else 0.0
@@ -112,7 +114,16 @@ class _Trained:
         return quantity not in _LATE and has_moved(quantity, self.before(quantity), value) is False
 
     def shortened(self, specification: Setup, share: float) -> Setup | None:
-        """Return the setup with a share of many steps, and with ten for 0; None if that says nothing."""
+        """Return the setup with a share of many steps, and with ten for 0; None if that says nothing.
+
+        It is the same each time, so that a run of it that was made ahead is known again.
+        """
+        key = id(specification), share
+        if key not in self._shortened:
+            self._shortened[key] = specification, self._cut(specification, share)
+        return self._shortened[key][1]
+
+    def _cut(self, specification: Setup, share: float) -> Setup | None:
         whole, base = int(specification.choices["steps"]), int(self.specification.choices["steps"])
         steps = max(round(share * base), _SHORTEST) if share else _LOOK
         begin = specification.choices.get("begin")
@@ -152,9 +163,9 @@ class _Trained:
         """Tell whether the budget bears a run of each setup."""
         return self.cost.affords(specifications)
 
-    def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
+    def run(self, jobs: Sequence[TrialJob[Setup]], likely: Iterable[TrialJob[Setup]] = ()) -> list[TrialRun | None]:
         """Return the result of each run."""
-        return self.cost.run(jobs)
+        return self.cost.run(jobs, likely)
 
     def matters(self, scores: Sequence[float]) -> float:
         """Return the smallest gain that counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -263,27 +264,40 @@ class Runner:
         self.spent, self.seconds, self.best = 0, 0.0, math.nan
         self.interrupted = False
         self.note = ""
+        self._ahead: dict[TrialJob[Setup], TrialRun] = {}  # what idle workers have made before it was needed
 
     def affords(self, setups: Iterable[Setup]) -> bool:
         """Tell whether the budget still bears a run of each setup."""
         return self.spent + sum(int(setup.choices["steps"]) for setup in setups) <= self.budget
 
-    def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
-        """Return the result of each job; None for those that Ctrl-C, or the end of the executor, prevented."""
-        runs: list[TrialRun | None] = [None] * len(jobs)
+    def run(self, jobs: Sequence[TrialJob[Setup]], likely: Iterable[TrialJob[Setup]] = ()) -> list[TrialRun | None]:
+        """Return the result of each job; None for those that Ctrl-C, or the end of the executor, prevented.
+
+        Args:
+            jobs: the runs to make.
+            likely: runs that may be needed next, the likeliest first. As many as there are idle workers are made beside
+                the others. They cost, and change, nothing until they are jobs themselves.
+        """
         if self.interrupted:
-            return runs
+            return [None] * len(jobs)
         for job in jobs if self._crew.is_local else ():
             _ = job.specification.task  # read and built here, once, and not by two threads at a time
-        units = [Unit(_run, job.specification, (job.seed, job.quantities, job.traced)) for job in jobs]
+        known = {job: self._counted(self._ahead.pop(job)) for job in dict.fromkeys(jobs) if job in self._ahead}
+        fresh = dict.fromkeys(job for job in jobs if job not in known)
+        guesses = dict.fromkeys(job for job in likely if job not in self._ahead and job not in fresh) if fresh else {}
+        making = [*fresh, *itertools.islice(guesses, self._crew.idle_beside(len(fresh)))]
+        units = [Unit(_run, job.specification, (job.seed, job.quantities, job.traced)) for job in making]
         try:
-            for index, run in self._crew.each(units):
-                runs[index] = self._counted(run)
+            for number, run in self._crew.each(units):
+                if making[number] in fresh:
+                    known[making[number]] = self._counted(run)
+                else:
+                    self._ahead[making[number]] = run
         except KeyboardInterrupt:
             self.interrupted = True
         except ExecutorError as error:
             self.interrupted, self.note = True, error.message
-        return runs
+        return [known.get(job) for job in jobs]
 
     def _counted(self, run: TrialRun) -> TrialRun:
         """Return a run, its cost added."""
