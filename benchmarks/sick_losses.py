@@ -14,7 +14,8 @@ from typing import Any
 from sick_faults import Data, UnbuildableError
 from sick_recipes import snake
 
-_SMALLEST = 1e-7
+BROADCAST, ALONG_THE_BATCH, HALF_SQUARES = "broadcast ", "along the batch", "half squares"
+SMALLEST = 1e-7  # the least probability, as Keras clips them
 _NAMES = {
     "mse": "mean squared error",
     "mae": "mean absolute error",
@@ -75,18 +76,12 @@ def loss_of(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
     Raises:
         UnbuildableError: for a loss that is not known.
     """
-    spelled = str(recipe.get("loss") or "mse")
-    told, note = spelled.lower(), str(recipe.get("note", "")).lower()
-    name = _canonical(spelled)
-    # PyTorch's cross-entropy takes logits, which it does not say; so does what stands behind a log-softmax.
-    logits = "logits" in told or "from_logits" in note or "redundant_softmax" in (recipe.get("label") or ())
-    logits = logits or bool(re.search(r"crossentropyloss|nllloss|nll_loss|\bf\.cross_entropy", told))
-    logits = logits and not re.search(r"from_logits\s*=\s*false", told)
-    if "broadcast" in told or "broadcasting" in note:
-        return {"loss": _broadcast(name)}
-    if "wrong axis" in note:
+    name, logits = spelled_loss(recipe)
+    if name.startswith(BROADCAST):
+        return {"loss": _broadcast(name.removeprefix(BROADCAST))}
+    if name == ALONG_THE_BATCH:
         return {"loss": _along_the_batch}
-    if re.search(r"0\.5\s*sum", told):
+    if name == HALF_SQUARES:
         return {"loss": _half_squares}
     if name in _FUNCTIONS:
         return {"loss": _FUNCTIONS[name]}
@@ -96,6 +91,25 @@ def loss_of(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
     if "crossentropy" in name and task == "numbers":
         return {"loss": _binary if name.startswith("binary") else _categorical}
     return {"loss": _NAMES[name], "from_logits": logits}
+
+
+def spelled_loss(recipe: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the name of a recipe's loss as the tables spell it, and whether a cross-entropy takes logits.
+
+    A loss that is reduced or subtracted wrongly has a name of its own: `BROADCAST` and the loss, `ALONG_THE_BATCH`.
+    """
+    spelled = str(recipe.get("loss") or "mse")
+    words, note = spelled.lower(), str(recipe.get("note", "")).lower()
+    # PyTorch's cross-entropy takes logits, which it does not say; so does what stands behind a log-softmax.
+    logits = "logits" in words or "from_logits" in note or "redundant_softmax" in (recipe.get("label") or ())
+    logits = logits or bool(re.search(r"crossentropyloss|nllloss|nll_loss|\bf\.cross_entropy", words))
+    logits = logits and not re.search(r"from_logits\s*=\s*false", words)
+    name = _canonical(spelled)
+    if "broadcast" in words or "broadcasting" in note:
+        return f"{BROADCAST}{name}", logits
+    if "wrong axis" in note:
+        return ALONG_THE_BATCH, logits
+    return (HALF_SQUARES if re.search(r"0\.5\s*sum", words) else name), logits
 
 
 def any_outputs(loss: Mapping[str, Any], shape: tuple[int, ...], data: Data) -> dict[str, Any]:
@@ -149,7 +163,7 @@ def _as_numbers(outputs: Any, targets: Any) -> Any:
 
 
 def _cut(probabilities: Any) -> Any:
-    return _numpy().clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+    return _numpy().clip(probabilities, SMALLEST, 1 - SMALLEST)
 
 
 def _mean_of(each: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -197,7 +211,7 @@ def _half_squares(outputs: Any, targets: Any) -> Any:
 def _cosine(outputs: Any, targets: Any) -> Any:
     numbers, numpy = _as_numbers(outputs, targets), _numpy()
     lengths = numpy.linalg.norm(outputs, axis=-1) * numpy.linalg.norm(numbers, axis=-1)
-    return -numpy.mean(numpy.sum(outputs * numbers, axis=-1) / numpy.maximum(lengths, _SMALLEST))
+    return -numpy.mean(numpy.sum(outputs * numbers, axis=-1) / numpy.maximum(lengths, SMALLEST))
 
 
 def _divergence(outputs: Any, targets: Any) -> Any:
@@ -212,23 +226,23 @@ def _margin(outputs: Any, numbers: Any) -> Any:
 
 def _logarithms(outputs: Any, numbers: Any) -> Any:
     numpy = _numpy()
-    return (numpy.log1p(numpy.maximum(outputs, _SMALLEST)) - numpy.log1p(numpy.maximum(numbers, _SMALLEST))) ** 2
+    return (numpy.log1p(numpy.maximum(outputs, SMALLEST)) - numpy.log1p(numpy.maximum(numbers, SMALLEST))) ** 2
 
 
 _FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "hinge": _mean_of(_margin),
     "squared hinge": _mean_of(lambda o, t: _margin(o, t) ** 2),
     "log cosh": _mean_of(lambda o, t: _numpy().logaddexp(o - t, t - o) - _numpy().log(2.0)),
-    "poisson": _mean_of(lambda o, t: o - t * _numpy().log(o + _SMALLEST)),
+    "poisson": _mean_of(lambda o, t: o - t * _numpy().log(o + SMALLEST)),
     "mean squared logarithmic error": _mean_of(_logarithms),
     "mean absolute percentage error": _mean_of(
-        lambda o, t: 100 * _numpy().abs(o - t) / _numpy().maximum(_numpy().abs(t), _SMALLEST)
+        lambda o, t: 100 * _numpy().abs(o - t) / _numpy().maximum(_numpy().abs(t), SMALLEST)
     ),
     "cosine similarity": _cosine,
     "cosine proximity": _cosine,
     "kullback leibler divergence": _divergence,
     "sum of squares": lambda o, t: _numpy().sum((o - _as_numbers(o, t)) ** 2),
-    "rmse": lambda o, t: _numpy().sqrt(_numpy().mean((o - _as_numbers(o, t)) ** 2) + _SMALLEST**2),
+    "rmse": lambda o, t: _numpy().sqrt(_numpy().mean((o - _as_numbers(o, t)) ** 2) + SMALLEST**2),
 }
 
 

@@ -29,7 +29,7 @@ MOST_STEPS = 20_000
 _BATCH, _EPOCHS, _LEAST_STEPS = 32, 20, 2000
 _RATES = {"sgd": 0.01, "adam": 0.001, "rmsprop": 0.001, "adagrad": 0.001, "adadelta": 0.001}
 _OTHER_RATE = 0.001
-_KERAS_EPSILON = 1e-7
+KERAS_EPSILON = 1e-7
 _DECORATIONS = {"activation", "init", "bias_init", "dropout_after", "extra_activations", "note", "name"}
 _SHAPES = {"kernel", "pad", "padding", "stride", "strides", "batchnorm"}
 
@@ -46,10 +46,7 @@ def choices_of(recipe: Mapping[str, Any], data: Data, network: ds.Network | None
         UnbuildableError: for an optimizer or a loss that is not known.
     """
     batch = batch_of(recipe, len(data.inputs))
-    decay = {name: number_in(recipe[name], name) for name in ("l2", "weight_decay") if recipe.get(name)}
-    noted = re.search(r"\bl2\s*=?\s*(\d[\d.]*(?:e-?\d+)?)", str(recipe.get("note", "")).lower())
-    if noted and "l2" not in recipe:
-        decay["l2"] = float(noted.group(1))
+    decay = decays_of(recipe)
     loss = loss_of(recipe, data.task)
     if network is not None:
         loss = any_outputs(loss, network.outputs, data)
@@ -256,17 +253,31 @@ def method_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnbuildableError: for an optimizer that is not known.
     """
-    told = optimizer_of(recipe.get("optimizer"))
-    name = re.sub(r"_optimi[sz]er$", "", snake(str(told.get("name") or "adam").rpartition(".")[2]))
-    name = _METHODS.get(name, name.replace("_", ""))
-    rate = number_in(told.get("lr", _RATES.get(name, _OTHER_RATE)), "a learning rate")
+    name, rate, told = named_method(recipe)
     clips = {key: number_in(told[key], key) for key in ("clip_norm", "clip_value") if told.get(key)}
     return {**_method_of(recipe, name, rate, told), **clips}
 
 
+def named_method(recipe: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
+    """Return the name of a recipe's optimizer as frameworks have it, its rate, and all that is said of it."""
+    settings = optimizer_of(recipe.get("optimizer"))
+    name = re.sub(r"_optimi[sz]er$", "", snake(str(settings.get("name") or "adam").rpartition(".")[2]))
+    name = _METHODS.get(name, name.replace("_", ""))
+    return name, number_in(settings.get("lr", _RATES.get(name, _OTHER_RATE)), "a learning rate"), settings
+
+
+def decays_of(recipe: Mapping[str, Any]) -> dict[str, float]:
+    """Return the penalties on weights that a recipe or its note names: `l2`, `weight_decay`."""
+    decay = {name: number_in(recipe[name], name) for name in ("l2", "weight_decay") if recipe.get(name)}
+    noted = re.search(r"\bl2\s*=?\s*(\d[\d.]*(?:e-?\d+)?)", str(recipe.get("note", "")).lower())
+    if noted and "l2" not in recipe:
+        decay["l2"] = float(noted.group(1))
+    return decay
+
+
 def _method_of(recipe: Mapping[str, Any], name: str, rate: float, told: Mapping[str, Any]) -> dict[str, Any]:
     """Return `method`, `learning_rate` and settings."""
-    epsilon = number_in(told.get("eps", _KERAS_EPSILON), "epsilon")
+    epsilon = number_in(told.get("eps", KERAS_EPSILON), "epsilon")
     betas = {f"beta{index}": number_in(told.get(f"b{index}", usual), "beta") for index, usual in ((1, 0.9), (2, 0.999))}
     if "flipped_gradient_sign" in (recipe.get("label") or ()):
         return {"method": _uphill(name, rate, told)}
@@ -308,7 +319,7 @@ def _of_optax(name: str, rate: float) -> Any:
     }.get(name)
     if found is None:
         raise UnbuildableError(f"there is no optimizer {name!r} here")
-    return found(rate, eps=_KERAS_EPSILON) if name == "adadelta" else found(rate)
+    return found(rate, eps=KERAS_EPSILON) if name == "adadelta" else found(rate)
 
 
 def _uphill(name: str, rate: float, told: Mapping[str, Any]) -> Any:

@@ -95,7 +95,7 @@ def main() -> None:
     order = {recipe["id"]: place for place, recipe in enumerate(recipes)}
     runs.sort(key=lambda one: (order[one["id"]], one["seed"]))
     found = summary(runs, told.get("meta", {}).get("identifiers", {}))
-    _list(runs, failed, given)
+    list_runs(runs, failed)
     text = f"{_told(runs, failed, recipes)}\n\n{tables(found, runs)}"
     print(f"\n{time.perf_counter() - began:.0f} s\n")
     publish(given, "sick_runs", text, {"runs": runs, "failed": failed, "summary": found})
@@ -119,7 +119,7 @@ def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
         kept = _kept_names(recipes, given.seeds, given.keep)
-    jobs = [*_jobs(recipes, given, kept), *_references(recipes, given)]
+    jobs = [*_jobs(recipes, given, kept), *references(recipes, given)]
     single_thread()
     made = _judged_again(kept, given.keep, given)
     done = results(
@@ -146,7 +146,7 @@ def _jobs(recipes: Sequence[Any], given: argparse.Namespace, kept: Collection[st
     return jobs
 
 
-def _references(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
+def references(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
     """Return a job for each data set on which no recipe called healthy runs."""
     by_key: dict[str, Any] = {}
     healthy = set()
@@ -209,7 +209,7 @@ def _line(runs: Sequence[Run]) -> str:
     return f"{one['id']}: {metrics}; {one['steps']} steps, {one['seconds']:.1f} s a run"
 
 
-def _list(runs: Sequence[Run], failed: Sequence[Run], given: argparse.Namespace) -> None:
+def list_runs(runs: Sequence[Run], failed: Sequence[Run]) -> None:
     """Print every run: its outcome, and what was found."""
     for one in runs:
         outcome = "sick" if one["sick"] else "healthy"

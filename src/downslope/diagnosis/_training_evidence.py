@@ -73,7 +73,7 @@ class TrainingEvidence:
     @property
     def last_step(self) -> int:
         """The number of steps taken."""
-        return self.trace.last_step if len(self.trace) else 0
+        return self.trace.steps_taken if len(self.trace) else 0
 
     @functools.cached_property
     def metric(self) -> str:

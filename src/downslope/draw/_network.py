@@ -71,7 +71,7 @@ def network(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     axes.set_xlim(-0.9, len(sizes) - 1 + 0.9)
     axes.set_ylim(-max(sizes) / 2 - 0.9, max(sizes) / 2 + 0.3)
     axes.set_axis_off()
-    style.title(axes, f"The weights after {trace.last_step} steps")
+    style.title(axes, f"The weights after {trace.steps_taken} steps")
     return axes
 
 

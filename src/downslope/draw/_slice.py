@@ -218,7 +218,7 @@ def slice(
     axes.set_ylabel(f"along {plane.second}")
     axes.set_xlim(*ranges[0])
     axes.set_ylim(*ranges[1])
-    style.title(axes, f"The loss around the end of {trace.last_step} steps, in distances between points")
+    style.title(axes, f"The loss around the end of {trace.steps_taken} steps, in distances between points")
     style.calm(axes)
     axes.grid(visible=False)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), fontsize=9, frameon=False, borderaxespad=0)

@@ -150,7 +150,7 @@ def _cards(diagnosis: Diagnosis) -> str:
 def _setup(run: Summary) -> str:
     """Return data, network and method as labels and texts."""
     if not run.is_training:
-        return _labelled({"Method": run.method, "Steps": str(run.trace.last_step)})
+        return _labelled({"Method": run.method, "Steps": str(run.trace.steps_taken)})
     table = _labelled(
         {
             "Data": run.data or "not known",

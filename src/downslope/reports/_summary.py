@@ -111,7 +111,7 @@ class Summary:
             "read_as": _read_as(trace),
             "outcome": trace.outcome.identifier,
             "outcome_sentence": trace.ending,
-            "steps": trace.last_step,
+            "steps": trace.steps_taken,
             "value": trace.value,
             "plan": {name: entry for name, entry in trace.plan.items() if name != "objective"},
         }
@@ -145,7 +145,7 @@ class Summary:
         return "\n".join([*lines, "", self.trace.ending, *([self.cost] if self.cost else [])])
 
     def __repr__(self) -> str:
-        return f"<Summary of {self.trace.last_step} steps>"
+        return f"<Summary of {self.trace.steps_taken} steps>"
 
     def _repr_html_(self) -> str:
         return "".join(html_table(rows_of(table)) for table in (self.evaluations, self.score_table) if table)
@@ -197,7 +197,7 @@ def _training_method(trace: Trace) -> str:
         words.append("all rows in each step" if not rows else f"all {rows} rows in each step")
     else:
         words.append(f"batches of {size}" if accumulate == 1 else f"{accumulate} batches of {size} in each step")
-    steps, most = trace.last_step, trace.plan.get("steps") or trace.last_step
+    steps, most = trace.steps_taken, trace.plan.get("steps") or trace.steps_taken
     words.append(f"{steps} steps" if steps == most else f"{steps} of {most} steps")
     if rows and size is not None and steps:
         words.append(f"{number(round(steps * size * accumulate / rows, 1))} times through the rows")

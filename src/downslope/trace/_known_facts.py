@@ -201,6 +201,7 @@ class TraceFacts(TypedDict, total=False):
     scores: Annotated[ScoresAtEnd, "the scores at the end"]
     log: Annotated[LogFacts, "the log that it was read from"]
     layout: Annotated[LayoutFacts, "the devices, where there were several"]
+    unrecorded_steps: Annotated[int, "the steps taken after the last row, of a loop that never evaluates where it ends"]
     not_measured: Annotated[Mapping[str, Sequence[int]], "by column, the steps at which it was not measured"]
 
 

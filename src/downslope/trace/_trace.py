@@ -213,7 +213,7 @@ class Trace:
         """How the descent ended: its outcome as a sentence, and the step of the end where it is an earlier one."""
         sentence = self.outcome.value
         if self.outcome is Outcome.STEPS_USED:
-            steps = self.last_step
+            steps = self.steps_taken
             sentence = f"Stopped after the maximum of {steps} step{'s' if steps != 1 else ''}."
         kept = self.facts.get("kept") or {}
         if not {"step", "by", "value"} <= kept.keys():
@@ -222,8 +222,15 @@ class Trace:
 
     @property
     def last_step(self) -> int:
-        """The number of steps that ended at a finite point."""
+        """The step of the last row, which is the number of steps that led to a recorded point."""
         return int(self.recorded["step"][-1]) if len(self) else 0
+
+    @property
+    def steps_taken(self) -> int:
+        """The number of steps taken: of a watched loop one more than `last_step`, since nobody evaluates its end."""
+        if not len(self) or self.outcome is Outcome.NOT_FINITE:
+            return self.last_step
+        return self.last_step + int(self.facts.get("unrecorded_steps") or 0)
 
     @property
     def end_step(self) -> int:
@@ -258,7 +265,7 @@ class Trace:
     def __str__(self) -> str:
         lines = (
             str(self.plan.get("read_as", "descent")),
-            f"{self.plan.get('method', '')}: {self.last_step} steps, "
+            f"{self.plan.get('method', '')}: {self.steps_taken} steps, "
             f"value {printed(self.value)} at {_in_words(self.end)}",
             self.ending,
             *(f"Caveat: {caveat}." for caveat in self.caveats),
@@ -266,7 +273,7 @@ class Trace:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<Trace of {self.last_step} steps, {self.outcome.identifier}, value {printed(self.value)}>"
+        return f"<Trace of {self.steps_taken} steps, {self.outcome.identifier}, value {printed(self.value)}>"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(str(self)).replace(chr(10), '<br>')}</p>{self.steps._repr_html_()}"

@@ -174,8 +174,7 @@ class WatchedRows:
         looks, parts, layers = self._gathered()
         measured = self._metrics()
         recorded = {name: column[kept] for name, column in steps.items() if name not in self._unmeasured()}
-        last = int(recorded["step"][-1]) if len(recorded["step"]) else 0
-        return Trace(
+        ended = Trace(
             outcome=outcome,
             recorded=recorded,
             coordinate_names=(),
@@ -186,7 +185,7 @@ class WatchedRows:
             start=self.start,
             end=self.start if end is None else end,
             spectra=tuple(self._spectra),
-            plan=self.plan if outcome is Outcome.RUNNING else {**self.plan, "steps": last},
+            plan=self.plan,
             versions=self.versions,
             not_finite_part=bad_part,
             not_finite_step=bad_step,
@@ -196,6 +195,7 @@ class WatchedRows:
             metrics=measured,
             facts=self._facts(measured),
         )
+        return ended if outcome is Outcome.RUNNING else ended.replace(plan={**self.plan, "steps": ended.steps_taken})
 
     def _facts(self, measured: Columns) -> dict[str, Any]:
         """Return the facts, with the cells that were not measured."""
@@ -211,8 +211,13 @@ class WatchedRows:
             if missing and np.isnan(column).any():
                 gaps[name] = sorted(missing)
         before = self.facts.get("not_measured") or {}
-        facts = {**self.facts, **self._scores(measured)}
+        facts = {**self.facts, **self._scores(measured), **self._unrecorded()}
         return {**facts, "not_measured": {**before, **gaps}} if gaps or before else facts
+
+    def _unrecorded(self) -> dict[str, int]:
+        """Return that a step follows the last row, as a fact; a loop that counts from 1 has counted it."""
+        steps = self._steps.since()
+        return {"unrecorded_steps": 1} if steps and steps["step"][0] == 0 else {}
 
     def _scores(self, measured: Columns) -> dict[str, Any]:
         """Return the last scores on rows held back as facts, where it is known how many rows these are."""

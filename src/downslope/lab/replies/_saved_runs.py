@@ -50,7 +50,7 @@ def run(fields: dict[str, Any]) -> dict[str, Any]:
         **_listing(saved),
         "outcome": trace.ending,
         "verdict": verdict_reply(ds.diagnose(trace)) if has_steps else None,
-        "last": trace.last_step if has_steps else None,
+        "last": trace.steps_taken if has_steps else None,
         "charts": _charts(trace) if has_steps else [],
         "layers": _layers(trace) if has_steps else None,
         "landscape": _landscape(trace) if has_steps else None,
@@ -205,7 +205,7 @@ def _reached(trace: ds.Trace) -> dict[str, str]:
     scores = {name: trace.at_end(name) for name in trace.metrics if name.startswith(_SETS)}
     symptoms = ds.diagnose(trace).symptoms
     return {
-        "last step": str(trace.last_step),
+        "steps taken": str(trace.steps_taken),
         "last value": number(trace.value),
         **{in_words(name): number(score) for name, score in scores.items()},
         "found": ", ".join(map(in_words, symptoms)),

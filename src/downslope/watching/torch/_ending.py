@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ _BINARY = {"BinaryCrossEntropyWithLogitsBackward0": True, "BinaryCrossEntropyBac
 _CLASSES = frozenset({"NllLossBackward0", "NllLoss2DBackward0"})
 _LOSSES = frozenset({*_NUMBERS, *_BINARY, *_CLASSES})
 _MEANS = ("Mean", "Sum")
+_SIGNS = ("NegBackward0", "RsubBackward1")
+_CHOOSING = ("IndexBackward0", "GatherBackward0")  # of the logarithms those of the classes
+_CUTS = frozenset({"ClampBackward1", "ClampMinBackward0"})
+_GUARD = 1e-3  # from 0 or 1: a cut that close keeps logarithms finite, and is no activation
 _ENDS = {"HardtanhBackward0": ("_saved_min_val", "_saved_max_val"), "ClampBackward1": ("_saved_min", "_saved_max")}
 # Of those that go on for ever on one side, the least value, to four digits.
 _BOUNDS: dict[str, tuple[float | None, float | None]] = {
@@ -107,7 +112,7 @@ def read_ending(root: Node, graph: Graph) -> LossEnding:
         return _of_classes(node, graph, whole)
     source = graph.operands[node][0]
     if name in _BINARY:
-        output, bounds = _output(source, graph)
+        output, bounds = _output(source if _BINARY[name] else _unguarded(source, graph), graph)
         predictions, targets = node._saved_self, node._saved_target
         return LossEnding(
             name=BINARY_CROSS_ENTROPY,
@@ -139,29 +144,62 @@ def _of_classes(node: Node, graph: Graph, whole: bool) -> LossEnding:
     source, targets = graph.operands[node][0], node._saved_target
     while source is not None and name_of(source) in VIEWS:
         source = next(iter(graph.operands.get(source, ())), None)
-    is_softmax = source is not None and name_of(source) == "LogSoftmaxBackward0"
     predictions = node._saved_self
     outputs = int(predictions.shape[1] if predictions.dim() > 1 else predictions.shape[0])
     if predictions.dim() != 2:  # pixels: not a class for each example
         predictions = targets = None
-    output, bounds = _output(graph.operands[source][0] if is_softmax else source, graph)
     ignored = getattr(node, "_saved_ignore_index", None)
     # Saved as unsigned, so that −100 comes as 2⁶⁴ − 100.
     ignored = ignored - 2**64 if ignored is not None and ignored >= 2**63 else ignored
-    common: dict[str, Any] = {
-        "output": output,
-        "bounds": bounds,
-        "outputs": outputs,
-        "predictions": predictions,
-        "targets": targets,
-        "ignored": ignored,
-        "is_whole": whole,
-    }
-    if is_softmax:
-        return LossEnding(SOFTMAX_CROSS_ENTROPY, True, **common)
-    # The logarithm of something else: probabilities that were computed before, or outputs as they are.
-    takes = "log-probabilities" if output == "linear" else ""
-    return LossEnding(CUSTOM, None, takes, **common)
+    known = _behind_logarithm(source, graph)
+    if known is None:
+        # The logarithm of something that was computed before, or outputs as they are.
+        output, bounds = _output(source, graph)
+        known = {"output": output, "bounds": bounds, "takes": "log-probabilities" if output == "linear" else ""}
+    return LossEnding(
+        **known, outputs=outputs, predictions=predictions, targets=targets, ignored=ignored, is_whole=whole
+    )
+
+
+def _behind_logarithm(node: Node | None, graph: Graph) -> dict[str, Any] | None:
+    """Return what the logarithms of probabilities say of the loss and the output; None for anything else."""
+    if node is None or node in graph.parameters:
+        return None
+    if name_of(node) == "LogSoftmaxBackward0":
+        output, bounds = _output(graph.operands[node][0], graph)
+        return {"name": SOFTMAX_CROSS_ENTROPY, "from_logits": True, "output": output, "bounds": bounds}
+    if name_of(node) == "LogBackward0":
+        output, bounds = _output(_unguarded(graph.operands[node][0], graph), graph)
+        return {"name": SOFTMAX_CROSS_ENTROPY, "from_logits": False, "output": output, "bounds": bounds}
+    return None
+
+
+def _unguarded(node: Node | None, graph: Graph) -> Node | None:
+    """Return what makes probabilities, behind what keeps them from 0, and from adding up to anything but 1."""
+    while node is not None and node not in graph.parameters:
+        name, sources = name_of(node), graph.operands[node]
+        if (name in VIEWS and len(sources) == 1) or (name in _CUTS and _is_guard(node)):
+            node = sources[0]
+        elif name == "AddBackward0" and len(sources) == 2 and sources[1] is None:
+            node = sources[0]  # p + 10⁻⁸
+        elif name == "DivBackward0" and len(sources) == 2 and _sums(sources[1], sources[0], graph):
+            node = sources[0]
+        else:
+            return node
+    return node
+
+
+def _is_guard(node: Node) -> bool:
+    """Tell whether a cut does no more than to keep probabilities from 0 and 1."""
+    low, high = (getattr(node, attribute, None) for attribute in ("_saved_min", "_saved_max"))
+    return low is not None and 0 <= float(low) <= _GUARD and (high is None or 1 - _GUARD <= float(high) <= 1)
+
+
+def _sums(node: Node | None, source: Node | None, graph: Graph) -> bool:
+    """Tell whether a node is the sum of what another makes."""
+    while node is not None and node in graph.operands and (name_of(node) in VIEWS or name_of(node).startswith("Add")):
+        node = graph.operands[node][0]
+    return node is not None and name_of(node) == "SumBackward1" and graph.operands[node][0] is source
 
 
 def _of_numbers(name: str, source: Node, compared: Any, targets: Any, graph: Graph, whole: bool) -> LossEnding:
@@ -202,6 +240,9 @@ def _own_shape(node: Node | None) -> list[int] | None:
 def _written_out(root: Node, graph: Graph) -> LossEnding:
     """Return how a step ends whose loss is written out: the mean of squares or of absolute values of a difference."""
     node = _below(root, graph)
+    entropy = _written_entropy(node, root, graph)
+    if entropy is not None:
+        return entropy
     name, sources = name_of(node), graph.operands[node]
     inner = next((source for source in sources if source is not None), None)
     if inner is None or name_of(inner) not in ("SubBackward0", "RsubBackward1"):
@@ -231,6 +272,115 @@ def _written_out(root: Node, graph: Graph) -> LossEnding:
         sign=1.0 if graph.operands[inner][0] is source else -1.0,
         product=_behind_views(source, graph),
         is_broadcast=is_broadcast,
+        is_whole=True,
+    )
+
+
+def _written_entropy(node: Node, root: Node, graph: Graph) -> LossEnding | None:
+    """Return how a step ends with a cross-entropy that is written out; None for another loss.
+
+    That of classes is the mean of −y·log p, or of the logarithms that y points at; that of two the mean of
+    −y·log p − (1 − y)·log(1 − p).
+    """
+    name, sources = name_of(node), graph.operands[node]
+    if name in ("AddBackward0", "SubBackward0") and len(sources) == 2:
+        return _written_binary(sources, graph)
+    if name in _CHOOSING:
+        picked, node = node, _behind_views(sources[0], graph) if sources[0] in graph.operands else sources[0]
+        known = _behind_logarithm(node, graph)
+        return None if known is None else _with_classes(known, _logarithms(node), _chosen(picked))
+    picked = graph.operands[node][0] if name == "LogBackward0" else None
+    if picked is not None and name_of(picked) in _CHOOSING and graph.operands[picked][0] in graph.operands:
+        # The logarithm of the probabilities that y points at.
+        inner = graph.operands[picked][0]
+        output, bounds = _output(_unguarded(inner, graph), graph)
+        sure = getattr(inner, "_saved_result", None)
+        known = {"name": SOFTMAX_CROSS_ENTROPY, "from_logits": False, "output": output, "bounds": bounds}
+        return _with_classes(known, sure, _chosen(picked))
+    known = _behind_logarithm(node, graph)
+    reader = _weighted(node, root, graph)
+    if known is None or reader is None:
+        return None
+    weights = getattr(reader, "_saved_other" if graph.operands[reader][0] is node else "_saved_self", None)
+    if weights is None or weights.dim() != 2 or weights.shape[1] < 2:
+        return _with_classes(known, _logarithms(node), None)
+    return _with_classes(known, _logarithms(node), weights.abs().argmax(1))
+
+
+def _logarithms(node: Node) -> Any:
+    """Return the logarithms of probabilities, or the probabilities: either is largest at the class predicted."""
+    return node._saved_result if name_of(node) == "LogSoftmaxBackward0" else node._saved_self
+
+
+def _with_classes(known: dict[str, Any], sure: Any, classes: Any) -> LossEnding:
+    """Return the ending of a cross-entropy of classes with what it compares, where that was kept."""
+    is_known = sure is not None and classes is not None and sure.dim() == 2 and tuple(classes.shape) == (len(sure),)
+    return LossEnding(
+        **known,
+        outputs=int(sure.shape[-1]) if sure is not None and sure.dim() > 1 else None,
+        predictions=sure if is_known else None,
+        targets=classes if is_known else None,
+        is_whole=True,
+    )
+
+
+def _weighted(node: Node, root: Node, graph: Graph) -> Node | None:
+    """Return the product of data without a gradient with what a node makes, between it and the loss."""
+    while node is not root:
+        readers = list(dict.fromkeys(graph.readers.get(node, ())))
+        if len(readers) != 1:
+            return None
+        if name_of(readers[0]) == "MulBackward0" and None in graph.operands[readers[0]]:
+            return readers[0]
+        node = readers[0]
+    return None
+
+
+def _chosen(node: Node) -> Any:
+    """Return the classes that the logarithms were chosen by; None where they were not kept."""
+    indices = getattr(node, "_saved_indices", None)
+    index = indices[-1] if isinstance(indices, tuple | list) and indices else getattr(node, "_saved_index", None)
+    if index is None or index.is_floating_point():
+        return None
+    return index.reshape(len(index)) if index.numel() == len(index) else None
+
+
+def _written_binary(sources: Sequence[Node | None], graph: Graph) -> LossEnding | None:
+    """Return the ending of −y·log p − (1 − y)·log(1 − p); None for another sum."""
+    straight: list[Node | None] = []
+    turned: list[Node | None] = []
+    kept: list[Any] = []
+    for source in sources:
+        weights = None
+        while source is not None and source in graph.operands and name_of(source) in (*_SIGNS, "MulBackward0"):
+            fed = [inner for inner in graph.operands[source] if inner in graph.from_data]
+            if name_of(source) == "MulBackward0":
+                saved = [getattr(source, attribute, None) for attribute in ("_saved_self", "_saved_other")]
+                weights = next((each for each in saved if each is not None), weights)
+            source = fed[0] if len(fed) == 1 else None
+        if source is None or name_of(source) not in ("LogBackward0", "Log1PBackward0"):
+            return None
+        inner, opposite = _unguarded(graph.operands[source][0], graph), None
+        signs = ("NegBackward0",) if name_of(source) == "Log1PBackward0" else ("RsubBackward1", "SubBackward0")
+        if inner is not None and name_of(inner) in signs:
+            opposite = _unguarded(next(x for x in graph.operands[inner] if x is not None), graph)
+        straight.append(inner)
+        turned.append(opposite)
+        kept.append((source, weights))
+    index = next((i for i in (0, 1) if straight[i] is not None and straight[i] is turned[1 - i]), None)
+    if index is None:
+        return None
+    output, bounds = _output(straight[index], graph)
+    sure, targets = kept[index][0]._saved_self, kept[index][1]
+    is_known = targets is not None and sure.shape == targets.shape
+    return LossEnding(
+        BINARY_CROSS_ENTROPY,
+        False,
+        output=output,
+        bounds=bounds,
+        outputs=_width(sure),
+        predictions=sure if is_known else None,
+        targets=targets.abs() if is_known else None,
         is_whole=True,
     )
 

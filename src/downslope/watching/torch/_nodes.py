@@ -57,7 +57,9 @@ POOLS = frozenset(
     for number in (0, 1)
 ) | {"AvgPool2DBackward0", "NativeDropoutBackward0", "FusedDropoutBackward0", "AvgPool1DBackward0"}
 # With one operand that has a gradient: a factor, a mask, a shift.
-SCALED = frozenset({"MulBackward0", "DivBackward0", "AddBackward0", "SubBackward0", "RsubBackward1", "NegBackward0"})
+SCALED = frozenset(
+    {"MulBackward0", "DivBackward0", "DivBackward1", "AddBackward0", "SubBackward0", "RsubBackward1", "NegBackward0"}
+)
 REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", "StdMean", "Bmm", "Dot", "Vdot")
 ROOTS = ("Rsqrt", "Sqrt", "Pow", "LinalgVectorNorm", "Norm", "Std", "StdMean")
 LOOKED_UP = ("Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather")
