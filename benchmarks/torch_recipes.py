@@ -186,8 +186,12 @@ def _categorical(logits: bool, by_class: bool) -> Loss:
 def _binary(logits: bool) -> Loss:
     if logits:
         return lambda o, t: functional.binary_cross_entropy_with_logits(o, _numbers(o, t))
-    # PyTorch's own refuses what is no probability, which the cut makes of anything.
-    return lambda o, t: functional.binary_cross_entropy(_sure(o), _numbers(o, t))
+    return lambda o, t: _two_logarithms(_sure(o), _numbers(o, t))
+
+
+def _two_logarithms(p: Any, t: Any) -> Any:
+    """Return the binary cross-entropy, which of PyTorch's own stops at a NaN."""
+    return -(t * p.log() + (1 - t) * (1 - p).log()).mean()
 
 
 def _sure(probabilities: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The curvature of a step's loss at both ends, by a few Hessian-vector products on the graph that is there.
+"""The curvature of a step's loss at both ends, on the graph that is there, and the noise of its gradient.
 
 Lanczos without a host: the numbers of its small matrix stay on the device until they are fetched with all others.
 The first direction is the gradient and as much noise, which the highest curvature is never far from. What is asked of
@@ -9,6 +9,7 @@ Reference: Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,42 @@ def ends_of(numbers: np.ndarray) -> tuple[float, float]:
     except np.linalg.LinAlgError:  # an overflow that is still finite here
         return float("nan"), float("nan")
     return float(values[0]), float(values[-1])
+
+
+def noise_scale(inner: Tensor) -> float | None:
+    """Return the noise scale tr Σ / ‖G‖² in examples; None for fewer than four of them.
+
+    Off the diagonal the inner products gᵢ·gⱼ of the examples' gradients are ‖G‖² on average, on it tr Σ + ‖G‖². One
+    batch tells little of a noise much larger than itself: where ‖G‖² does not stand out of its own error it may be as
+    large as that, and the scale is what it is at least.
+
+    Args:
+        inner: the products of what each example adds to the gradient of the mean, shape (examples, examples).
+
+    Reference: McCandlish et al., "An empirical model of large-batch training", 2018.
+    """
+    rows = len(inner)
+    if rows < 4:
+        return None
+    # What an example adds to the gradient of a mean is its own gradient over their number.
+    inner = inner.double() * rows * rows
+    own = inner.diagonal()
+    means = (inner.sum(1) - own) / (rows - 1)
+    signal, pairs = means.mean(), rows * (rows - 1)
+    squares = (inner.square().sum() - own.square().sum()) / pairs
+    error = (4 * means.var() / rows + 2 * squares / pairs).sqrt()
+    scale = float((own.mean() - signal) / torch.maximum(signal, 2 * error))
+    return scale if math.isfinite(scale) else None
+
+
+def inner_products(data: Tensor, gradient: Tensor, biased: bool) -> Tensor:
+    """Return, of one dense layer, the inner products of the examples' gradients gᵢ, shape (examples, examples).
+
+    gᵢ is the outer product of δᵢ and aᵢ, so that gᵢ·gⱼ = (aᵢ·aⱼ)(δᵢ·δⱼ).
+    """
+    data, gradient = data.float(), gradient.float()
+    inner = data @ data.T + (1.0 if biased else 0.0)
+    return inner * (gradient @ gradient.T)
 
 
 def _lanczos(slopes: Sequence[Tensor], parts: Sequence[Tensor], roots: Sequence[Tensor] | None, seed: int) -> Tensor:

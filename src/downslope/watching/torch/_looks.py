@@ -6,12 +6,14 @@ product, and no number is fetched: a look leaves tensors where they are, and the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from downslope.watching.torch._curvature import inner_products, noise_scale
 from downslope.watching.torch._ending import LossEnding, read_ending
 from downslope.watching.torch._graph import (
     Graph,
@@ -57,6 +59,7 @@ class Sight:
         normalised_over: the number of values behind each batch statistic.
         examples: rows of the batch; None where they are not known.
         unread: parts that only operations use that are not known, and the name of one of these.
+        inner: the inner products of the gradients of the examples, as far as dense layers go; or None.
     """
 
     layers: list[GraphLayer]
@@ -75,25 +78,15 @@ class Sight:
     normalised_over: list[int] = field(default_factory=list)
     positions: list[int | None] = field(default_factory=list)
     examples: int | None = None
-    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     unread: Mapping[str, str] = field(default_factory=dict)
+    inner: Tensor | None = None
     nodes: tuple[Node, ...] = ()
     layout: GraphLayout | None = None
     listen: Callable[[], None] = lambda: None
 
     def noise_scale(self) -> float | None:
-        """Return the noise scale tr Σ / ‖G‖² of the dense layers, in examples; None where it was not measured.
-
-        Reference: McCandlish et al., "An empirical model of large-batch training", 2018.
-        """
-        rows = self.examples or 0
-        if not self.products or rows < 2:
-            return None
-        # The gradient of a mean over the batch is Σ gᵢ; that of one example alone is as many times its part in it.
-        own, both = (float(torch.stack(sums).sum()) for sums in zip(*self.products, strict=True))
-        spread = (own * rows - both) * rows / (rows - 1)
-        signal = both - spread / rows
-        return spread / signal if signal > 0 else math.inf
+        """Return the noise scale of the dense layers; None where it was not measured."""
+        return None if self.inner is None else noise_scale(self.inner)
 
     def release(self) -> None:
         """Let the graph go: what is left are names and numbers."""
@@ -256,8 +249,7 @@ def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Ten
     z = saved.float()
     if name == "gelu":
         approximate = getattr(node, "_saved_approximate", "none")
-        slope = 0.5 * (1 + torch.erf(z / math.sqrt(2))) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        return functional.gelu(z, approximate=approximate), slope.abs() < _FLAT
+        return functional.gelu(z, approximate=approximate), _gelu_slope(z, approximate).abs() < _FLAT
     if name == "silu":
         gate = torch.sigmoid(z)
         return z * gate, (gate * (1 + z * (1 - gate))).abs() < _FLAT
@@ -280,6 +272,15 @@ def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Ten
         return results, results != z
     results = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
     return (results[name](z), None) if name in results else (z, None)
+
+
+def _gelu_slope(z: Tensor, approximate: str) -> Tensor:
+    """Return the derivative of gelu: exactly zΦ(z), or with Φ ≈ (1 + tanh u) / 2."""
+    if approximate == "none":
+        return 0.5 * (1 + torch.erf(z / math.sqrt(2))) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    scale = math.sqrt(2 / math.pi)
+    bend = torch.tanh(scale * (z + 0.044715 * z**3))
+    return 0.5 * (1 + bend) + 0.5 * z * (1 - bend * bend) * scale * (1 + 3 * 0.044715 * z * z)
 
 
 def _unit_axis(layer: GraphLayer, saved: Tensor) -> int | None:
@@ -429,8 +430,10 @@ def _listen(sight: Sight, graph: Graph, shapes: Mapping[str, tuple[int, ...]], n
     sight.gradients = [None] * len(sight.layers)
     dense = noise and sight.examples is not None and not any("BatchNorm" in name_of(node) for node in graph.nodes)
     for index, layer in enumerate(sight.layers):
+        _before_activation(layer, graph).register_prehook(_arrival(sight, index))
         data = _dense_data(layer, sight.examples) if dense else None
-        layer.node.register_prehook(_arrival(sight, index, data, layer.bias is not None))
+        if data is not None:
+            layer.node.register_prehook(_products(sight, data, layer.bias is not None))
     for entry in sight.nested:
         if "length" in entry:
             (leaf,) = entry["leaves"]
@@ -439,19 +442,37 @@ def _listen(sight: Sight, graph: Graph, shapes: Mapping[str, tuple[int, ...]], n
                 node.register_prehook(_round(norms))
 
 
-def _arrival(sight: Sight, index: int, data: Tensor | None, biased: bool) -> Callable[[tuple[Tensor, ...]], None]:
+def _before_activation(layer: GraphLayer, graph: Graph) -> Node:
+    """Return the node whose results the activation reads: a norm between it and the product, or the product."""
+    node = layer.active
+    while node is not None and node is not layer.node:
+        node = next((source for source in graph.operands[node] if source in graph.from_data), None)
+        if node is not None and name_of(node) in NORMS:
+            return node
+    return layer.node
+
+
+def _arrival(sight: Sight, index: int) -> Callable[[tuple[Tensor, ...]], None]:
     """Return what takes the gradient by the pre-activation of a layer."""
 
     def arrive(gradients: tuple[Tensor, ...]) -> None:
-        gradient = gradients[0]
         # Nothing that goes wrong here may reach the backward pass.
-        try:
-            if gradient is not None and sight.gradients[index] is None:
-                sight.gradients[index] = torch.linalg.vector_norm(gradient, dtype=torch.float32).detach()
-                if data is not None and gradient.shape[0] == data.shape[0] and gradient.dim() == 2:
-                    sight.products.append(_products(data, gradient.detach(), biased))
-        except Exception:
-            sight.gradients[index] = None
+        with contextlib.suppress(Exception):
+            if gradients[0] is not None and sight.gradients[index] is None:
+                sight.gradients[index] = torch.linalg.vector_norm(gradients[0], dtype=torch.float32).detach()
+
+    return arrive
+
+
+def _products(sight: Sight, data: Tensor, biased: bool) -> Callable[[tuple[Tensor, ...]], None]:
+    """Return what takes the inner products of the examples' gradients in a dense layer."""
+
+    def arrive(gradients: tuple[Tensor, ...]) -> None:
+        gradient = gradients[0]
+        with contextlib.suppress(Exception):
+            if gradient is not None and gradient.shape[0] == data.shape[0] and gradient.dim() == 2:
+                inner = inner_products(data, gradient.detach(), biased)
+                sight.inner = inner if sight.inner is None else sight.inner + inner
 
     return arrive
 
@@ -475,14 +496,3 @@ def _dense_data(layer: GraphLayer, examples: int | None) -> Tensor | None:
     except RuntimeError:
         return None
     return data if data.dim() == 2 and data.shape[0] == examples else None
-
-
-def _products(data: Tensor, gradient: Tensor, biased: bool) -> tuple[Tensor, Tensor]:
-    """Return, of one layer, Σ‖gᵢ‖² over the examples' gradients gᵢ and ‖Σ gᵢ‖².
-
-    Of a dense layer gᵢ is the outer product of δᵢ and aᵢ, so that gᵢ·gⱼ = (aᵢ·aⱼ)(δᵢ·δⱼ).
-    """
-    data, gradient = data.float(), gradient.float()
-    inner = data @ data.T + (1.0 if biased else 0.0)
-    both = inner * (gradient @ gradient.T)
-    return both.diagonal().sum(), both.sum()
