@@ -39,7 +39,9 @@ _IMPORTS = ("torch._dynamo", "downslope.watching.torch", "downslope.diagnosis", 
 def main() -> None:
     """Train every recipe, judge every run, and print the tables."""
     parser = recipe_arguments((__doc__ or "").splitlines()[0])
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every trace in this folder")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep traces there; those that are there are not trained again"
+    )
     parser.add_argument("--criterion", action="store_true", help="pass the loss to the watch as well, to be tried")
     given = parser.parse_args()
     file = json.loads(given.file.read_text(encoding="utf-8"))
@@ -104,8 +106,11 @@ def watched_job(job: Job, criterion: bool) -> list[Run]:
 
 
 def _run(job: Job, data: Data, seed: int, criterion: bool) -> Run:
-    """Train a recipe once, and judge what the watch left."""
+    """Train a recipe once, or take what was kept of it, and judge what the watch left."""
     recipe, began = job.recipe, time.perf_counter()
+    kept = None if job.keep is None else job.keep / f"{file_name(recipe['id'], seed)}.json"
+    if kept is not None and kept.is_file():
+        return _judged(json.loads(kept.read_text(encoding="utf-8")), ds.load_trace(kept.with_suffix("")))
     torch.manual_seed(seed)
     network = network_of(recipe, data.inputs.shape[1:], seed)
     model = TorchNetwork(network)
@@ -142,11 +147,8 @@ def _run(job: Job, data: Data, seed: int, criterion: bool) -> Run:
             epochs, steps = epochs * (step + 1) / steps, step + 1
             break
     trace = watch.close()
-    if job.keep is not None:
-        ds.save(trace, job.keep / file_name(recipe["id"], seed))
-    diagnosis = ds.diagnose(trace)
     finite = math.isfinite(trace.value) and math.isfinite(measured)
-    return {
+    run: Run = {
         "id": recipe["id"],
         "seed": seed,
         "group": recipe.get("group", "none"),
@@ -158,11 +160,24 @@ def _run(job: Job, data: Data, seed: int, criterion: bool) -> Run:
         "measured_by": "accuracy" if data.task == "classes" else "r2",
         "metric": measured if finite else None,
         "finite": finite,
-        "findings": [one.symptom for one in diagnosis if one.severity is ds.Severity.PROBLEM],
-        "notes": [one.symptom for one in diagnosis if one.severity is not ds.Severity.PROBLEM],
-        "could_not_run": {one.symptom: one.reason for one in diagnosis.not_run},
         "rivals": {},
         "seconds": round(time.perf_counter() - began, 2),
+    }
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        ds.save(trace, kept.with_suffix(""))
+        kept.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    return _judged(run, trace)
+
+
+def _judged(run: Run, trace: ds.Trace) -> Run:
+    """Return a run with what the diagnosis of its trace says."""
+    diagnosis = ds.diagnose(trace)
+    return {
+        **run,
+        "findings": [each.symptom for each in diagnosis if each.severity is ds.Severity.PROBLEM],
+        "notes": [each.symptom for each in diagnosis if each.severity is not ds.Severity.PROBLEM],
+        "could_not_run": {each.symptom: each.reason for each in diagnosis.not_run},
     }
 
 
