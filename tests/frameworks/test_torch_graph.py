@@ -160,3 +160,30 @@ def test_a_network_and_its_twin_record_the_same(monkeypatch: pytest.MonkeyPatch)
         apart = twins.compared(ours, twins.by_torch(twins.CASES[name], network, steps=60))
         assert max(apart.columns.values()) < 1e-4, name
         assert apart.ours[0] == apart.theirs[0] or name == "layer norm, skips"  # of which 60 steps tell little
+
+
+def test_a_residual_branch_on_embeddings_is_bypassed() -> None:
+    """Attention on tokens that are looked up; what a table makes of them passes it, as later blocks are passed."""
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.norm = nn.Embedding(9, 8), nn.LayerNorm(8)
+            self.inner, self.outer, self.last = nn.Linear(8, 16), nn.Linear(16, 8), nn.Linear(8, 3)
+
+        def forward(self, tokens: Any) -> Any:
+            x = self.table(tokens)
+            x = self.norm(x + self.outer(functional.gelu(self.inner(x))))
+            return self.last(x[:, 0])
+
+    model = Tokens()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with ds.watch(model, optimizer) as watch:
+        loss = functional.cross_entropy(model(torch.randint(9, (70, 5))), torch.randint(3, (70,)))
+        watch.loss(loss).backward()
+        optimizer.step()
+    kernels = {kernel["layer"]: kernel for kernel in watch.trace.facts["network"]["kernels"]}
+    assert [kernels[name]["bypassed"] for name in ("inner", "outer", "last")] == [True, True, False]
+    assert [kernels[name]["depth"] for name in ("inner", "outer", "last")] == [1, 2, 3]
+    # 350 rows of which statistics are taken of a few: an example has five positions all the same.
+    assert [kernels[name]["positions"] for name in ("inner", "outer", "last")] == [5, 5, 1]

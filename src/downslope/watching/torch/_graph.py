@@ -29,6 +29,7 @@ from downslope.watching.torch._nodes import (
     REDUCING,
     ROOTS,
     SCALED,
+    TABLES,
     TYPES,
     UNROLLED,
     VIEWS,
@@ -389,6 +390,9 @@ def _orders(graph: Graph, products: list[GraphLayer], layers: list[GraphLayer]) 
     from downslope.programs import DATA, orders_of
 
     multiplied = {layer.node for layer in products} | {node for node in graph.nodes if name_of(node) in RECURRENT}
+    # A table of embeddings is a product with what is 1 at one token and 0 elsewhere: what it makes is no data.
+    tables = {node for node in graph.nodes if name_of(node) in TABLES and _is_own(node, graph)}
+    multiplied |= tables
     nodes = [node for node in graph.nodes if node in multiplied]
     numbers = {node: number for number, node in enumerate(nodes)}
     reached: dict[Node, _Reached] = {}
@@ -398,7 +402,7 @@ def _orders(graph: Graph, products: list[GraphLayer], layers: list[GraphLayer]) 
         sources = [reached.get(source, _NOTHING) for source in graph.operands[node]]
         joined = _Reached(*(frozenset().union(*sets) for sets in zip(*sources, strict=True))) if sources else _NOTHING
         if node in numbers:
-            fed = any(source is None for source in _data_of(node, graph))
+            fed = node in tables or any(source is None for source in _data_of(node, graph))
             read.append(joined._replace(any=joined.any | {DATA}) if fed else joined)
             own = frozenset({numbers[node]})
             joined = _Reached(own, own)
@@ -410,6 +414,12 @@ def _orders(graph: Graph, products: list[GraphLayer], layers: list[GraphLayer]) 
     raw = frozenset().union(last.raw, *(entry.raw for entry in read))
     orders = orders_of(tuple(entry.any for entry in read), last.any, raw)
     return [dataclasses.asdict(orders[numbers[layer.node]]) for layer in layers]
+
+
+def _is_own(node: Node, graph: Graph) -> bool:
+    """Tell whether a table is a parameter of the model, behind views."""
+    source = graph.operands[node][0]
+    return source is not None and _leaf(source, graph)[0] is not None
 
 
 def _data_of(node: Node, graph: Graph) -> list[Node | None]:

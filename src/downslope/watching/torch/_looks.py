@@ -28,13 +28,11 @@ from downslope.watching.torch._graph import (
 )
 from downslope.watching.torch._inflow import unread_parts
 from downslope.watching.torch._library import Node, Tensor, torch
-from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS
+from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS, applied
 
 COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
 _MOST_NUMBERS = 2**18  # of one layer that statistics are taken of; of more, the first examples
 _FEWEST_EXAMPLES, _FEW = 16, 64
-_FLAT = 0.01  # of the largest slope, as in `networks`
-_LOG_FLAT = math.log(_FLAT)
 _MOST_FEATURES = 2**16  # of an example that is kept for comparison
 _MOST_CLASSES = 10_000  # that are counted
 
@@ -188,13 +186,14 @@ def _of_layer(
     """Return the statistics of a layer, and how often each of its units occurs in an example, if that is known."""
     unknown = torch.full((len(COLUMNS),), math.nan, device=next(iter(parts.values())).device)
     try:
-        saved, flat = _outward(layer, graph, parts)
+        saved, flat, whole = _outward(layer, graph, parts)
     except RuntimeError:  # changed in place since, or freed
         return unknown, None
-    if saved is None or not saved.numel() or saved.dtype.is_complex:
+    if saved is None or not saved.dim() or not saved.numel() or saved.dtype.is_complex:
         return unknown, None
     units = layer.units
-    positions = max(saved.numel() // (units * examples), 1) if units and examples else None
+    # Of the first rows alone, which are examples, or examples at their positions.
+    positions = max(saved.numel() * whole // (units * examples * len(saved)), 1) if units and examples else None
     axis = _unit_axis(layer, saved)
     numbers = saved.float()
     unknown = unknown[0]
@@ -210,18 +209,24 @@ def _of_layer(
     return torch.stack([mean, deviation, variation, *shares]), positions
 
 
-def _outward(layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Return what a layer's activation makes of some examples, and where its slope is flat; None each."""
+def _outward(layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None, int]:
+    """Return what a layer's activation makes of some rows, and where its slope is flat; None each; and all rows."""
     if layer.active is not None:
-        kept = ACTIVATIONS[name_of(layer.active)]
-        saved = _some(getattr(layer.active, kept.attribute).detach())
-        return _applied(layer.activation, saved, kept.is_result, layer.active)
+        kept = getattr(layer.active, ACTIVATIONS[name_of(layer.active)].attribute).detach()
+        is_result = ACTIVATIONS[name_of(layer.active)].is_result
+        return *applied(layer.activation, _some(kept), is_result, layer.active), _rows(kept)
     if layer.activation == "linear":
         reader = _next(layer.node, graph)
         if reader is not None:
-            return _some(_data_of(reader).detach()), None
+            kept = _data_of(reader).detach()
+            return _some(kept), None, _rows(kept)
     # Nothing keeps what the last layer makes: its product is computed again, of a few examples.
-    return _product(layer, parts), None
+    results = _product(layer, parts)
+    return results, None, 1 if results is None else _rows(_data_of(layer.node))
+
+
+def _rows(tensor: Tensor) -> int:
+    return len(tensor) if tensor.dim() else 1
 
 
 def _some(tensor: Tensor) -> Tensor:
@@ -230,57 +235,6 @@ def _some(tensor: Tensor) -> Tensor:
         return tensor
     size = tensor[0].numel()
     return tensor[: max(min(_MOST_NUMBERS // max(size, 1), len(tensor)), min(_FEWEST_EXAMPLES, len(tensor)))]
-
-
-def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Tensor, Tensor | None]:
-    """Return an activation's results and where its slope is below a hundredth of the largest."""
-    functional = torch.nn.functional
-    if is_result:
-        slopes: dict[str, Callable[[Tensor], Tensor]] = {
-            "relu": lambda a: a <= 0,
-            "tanh": lambda a: a * a > 1 - _FLAT,
-            "sigmoid": lambda a: 4 * a * (1 - a) < _FLAT,
-            "softmax": lambda a: 4 * a * (1 - a) < _FLAT,
-            "elu": lambda a: a < _FLAT - 1,
-            "selu": lambda a: a < 1.7581 * (_FLAT - 1),
-            "leaky_relu": lambda a: torch.zeros_like(a, dtype=torch.bool),
-        }
-        return saved, slopes[name](saved.float()) if name in slopes else None
-    z = saved.float()
-    if name == "gelu":
-        approximate = getattr(node, "_saved_approximate", "none")
-        return functional.gelu(z, approximate=approximate), _gelu_slope(z, approximate).abs() < _FLAT
-    if name == "silu":
-        gate = torch.sigmoid(z)
-        return z * gate, (gate * (1 + z * (1 - gate))).abs() < _FLAT
-    if name == "softplus":
-        return functional.softplus(z), torch.sigmoid(z) < _FLAT
-    if name in ("elu", "selu"):
-        results = (
-            functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
-        )
-        return results, z < _LOG_FLAT
-    if name == "leaky_relu":
-        slope = float(getattr(node, "_saved_negative_slope", _FLAT))
-        # Of the slope itself nothing is flat, unless it is next to none.
-        return functional.leaky_relu(z, slope), (z < 0) if slope < _FLAT else torch.zeros_like(z, dtype=torch.bool)
-    if name == "relu":
-        return torch.relu(z), z <= 0
-    if name == "hardtanh":
-        low, high = (getattr(node, f"_saved_{end}_val", getattr(node, f"_saved_{end}", None)) for end in ("min", "max"))
-        results = torch.clamp(z, low, high)
-        return results, results != z
-    results = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
-    return (results[name](z), None) if name in results else (z, None)
-
-
-def _gelu_slope(z: Tensor, approximate: str) -> Tensor:
-    """Return the derivative of gelu: exactly zΦ(z), or with Φ ≈ (1 + tanh u) / 2."""
-    if approximate == "none":
-        return 0.5 * (1 + torch.erf(z / math.sqrt(2))) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    scale = math.sqrt(2 / math.pi)
-    bend = torch.tanh(scale * (z + 0.044715 * z**3))
-    return 0.5 * (1 + bend) + 0.5 * z * (1 - bend * bend) * scale * (1 + 3 * 0.044715 * z * z)
 
 
 def _unit_axis(layer: GraphLayer, saved: Tensor) -> int | None:

@@ -5,7 +5,14 @@ A name that is not here is no error: what it does stays unknown.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from downslope.watching.torch._library import Node, Tensor, torch
+
+_FLAT = 0.01  # of the largest slope, as in `networks`
+_LOG_FLAT = math.log(_FLAT)
 
 # By name of a product, the index of its data and of its kernel among the operands; both orders where either may be it.
 PRODUCTS = {
@@ -63,6 +70,7 @@ SCALED = frozenset(
 REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", "StdMean", "Bmm", "Dot", "Vdot")
 ROOTS = ("Rsqrt", "Sqrt", "Pow", "LinalgVectorNorm", "Norm", "Std", "StdMean")
 LOOKED_UP = ("Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather")
+TABLES = frozenset({"EmbeddingBackward0", "EmbeddingBagBackward0"})
 UNROLLED = 3  # uses of a kernel in a chain from which on it is a loop
 
 
@@ -110,3 +118,54 @@ ACTIVATIONS = {
 def name_of(node: Any) -> str:
     """Return the name of a node's operation: `AddmmBackward0`."""
     return type(node).__name__
+
+
+def applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Tensor, Tensor | None]:
+    """Return an activation's results and where its slope is below a hundredth of the largest."""
+    functional = torch.nn.functional
+    if is_result:
+        slopes: dict[str, Callable[[Tensor], Tensor]] = {
+            "relu": lambda a: a <= 0,
+            "tanh": lambda a: a * a > 1 - _FLAT,
+            "sigmoid": lambda a: 4 * a * (1 - a) < _FLAT,
+            "softmax": lambda a: 4 * a * (1 - a) < _FLAT,
+            "elu": lambda a: a < _FLAT - 1,
+            "selu": lambda a: a < 1.7581 * (_FLAT - 1),
+            "leaky_relu": lambda a: torch.zeros_like(a, dtype=torch.bool),
+        }
+        return saved, slopes[name](saved.float()) if name in slopes else None
+    z = saved.float()
+    if name == "gelu":
+        approximate = getattr(node, "_saved_approximate", "none")
+        return functional.gelu(z, approximate=approximate), _gelu_slope(z, approximate).abs() < _FLAT
+    if name == "silu":
+        gate = torch.sigmoid(z)
+        return z * gate, (gate * (1 + z * (1 - gate))).abs() < _FLAT
+    if name == "softplus":
+        return functional.softplus(z), torch.sigmoid(z) < _FLAT
+    if name in ("elu", "selu"):
+        results = (
+            functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
+        )
+        return results, z < _LOG_FLAT
+    if name == "leaky_relu":
+        slope = float(getattr(node, "_saved_negative_slope", _FLAT))
+        # Of the slope itself nothing is flat, unless it is next to none.
+        return functional.leaky_relu(z, slope), (z < 0) if slope < _FLAT else torch.zeros_like(z, dtype=torch.bool)
+    if name == "relu":
+        return torch.relu(z), z <= 0
+    if name == "hardtanh":
+        low, high = (getattr(node, f"_saved_{end}_val", getattr(node, f"_saved_{end}", None)) for end in ("min", "max"))
+        results = torch.clamp(z, low, high)
+        return results, results != z
+    results = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
+    return (results[name](z), None) if name in results else (z, None)
+
+
+def _gelu_slope(z: Tensor, approximate: str) -> Tensor:
+    """Return the derivative of gelu: exactly zΦ(z), or with Φ ≈ (1 + tanh u) / 2."""
+    if approximate == "none":
+        return 0.5 * (1 + torch.erf(z / math.sqrt(2))) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    scale = math.sqrt(2 / math.pi)
+    bend = torch.tanh(scale * (z + 0.044715 * z**3))
+    return 0.5 * (1 + bend) + 0.5 * z * (1 - bend * bend) * scale * (1 + 3 * 0.044715 * z * z)
