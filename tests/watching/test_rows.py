@@ -135,3 +135,19 @@ def test_rows_of_sets_are_facts() -> None:
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ds.SettingError, match=r"torch\.nn\.Module"):
         ds.watch(3, None)
+
+
+@pytest.mark.parametrize(("choice", "wrong"), [("every", -1), ("rows", True), ("name", 3), ("steps", 0), ("evry", 3)])
+def test_choices_are_checked_by_their_schema(choice: str, wrong: object) -> None:
+    with pytest.raises(ds.SettingError, match=choice):
+        ds.watch(**{choice: wrong})  # type: ignore[arg-type]
+    assert ds.choices(ds.watch)["every"].default == 10
+
+
+def test_a_training_that_runs_is_not_said_to_have_too_few_steps() -> None:
+    watch = ds.watch(steps=400)
+    for step in range(120):
+        watch.row(step, loss=2.3 * 0.99**step)
+    reasons = {each.symptom: each.reason for each in ds.diagnose(watch.trace).not_run}
+    assert reasons["too_few_steps"] == "the run has not ended: 119 of 400 steps"
+    assert "too_few_steps" in ds.diagnose(watch.close()).symptoms

@@ -8,6 +8,7 @@ from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, che
 from downslope.diagnosis._needs import is_known, lacking, without
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks._training_rate import reach_of
+from downslope.trace import Outcome
 
 TOO_FEW_STEPS = Symptom(
     "too_few_steps",
@@ -37,6 +38,9 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     if evidence.failed or evidence.loss_rose or evidence.course.plunges:
         return None
+    planned = evidence.trace.plan.get("steps")
+    if evidence.trace.outcome is Outcome.RUNNING and planned is not None and planned > evidence.last_step + 1:
+        return NotRun(TOO_FEW_STEPS.key, f"the run has not ended: {evidence.last_step} of {planned} steps")
     if evidence.falls_short and evidence.score is None and reach_of(evidence) is None:
         return None  # it has hardly moved at all, which has a name of its own
     if evidence.network.get("l2") and not is_known("metrics.training_loss", evidence.trace):

@@ -3,10 +3,12 @@
 /** @import { Chart as Curves, Point } from "../types.d.ts" */
 
 import { draw, make } from "../elements.js";
-import { Frame, isLogarithmic, pixelOf, scaleFor, through } from "../frame.js";
+import { Frame, isLogarithmic, pixelOf, round, scaleFor, through } from "../frame.js";
 
 const MARGIN = { top: 44, right: 14, bottom: 36, left: 60 };
 const NAME = 16; // letters of a name in the key
+const DOT = 3; // pixels, the radius of a point that is alone
+const SETS = ["training", "validation"]; // each has its colour, also alone
 
 /** Charts in a container, each under a title; those that stay are only redrawn. */
 export class Charts {
@@ -69,13 +71,24 @@ class Chart {
     const x = d3.scaleLinear([0, Math.max(1, d3.max(lines, (line) => line.x[line.x.length - 1]) ?? 1)], frame.along);
     const y = scaleFor(lines.flatMap((line) => line.y), frame.up);
     frame.setAxes(x, y, { xName: "step", yName: isLogarithmic(y) ? `${title}, log scale` : title });
-    this.lines.replaceChildren(...lines.map((line, index) => draw("path", {
-      class: `lane-line lane-${index}`, d: through(line.x.map((step, row) => /** @type {Point} */ ([x(step), pixelOf(y, line.y[row])])).filter((point) => Number.isFinite(point[1]))),
-    })));
+    const lanes = lanesOf(lines.map(({ name }) => name));
+    this.lines.replaceChildren(...lines.map((line, index) => {
+      const points = line.x.map((step, row) => /** @type {Point} */ ([x(step), pixelOf(y, line.y[row])])).filter((point) => Number.isFinite(point[1]));
+      // A line through one point, such as the first evaluation, would not be seen.
+      return points.length === 1
+        ? draw("circle", { class: `lane-dot lane-${lanes[index]}`, cx: round(points[0][0]), cy: round(points[0][1]), r: DOT })
+        : draw("path", { class: `lane-line lane-${lanes[index]}`, d: through(points) });
+    }));
     this.key.setAttribute("x", String(frame.along[1]));
-    this.key.replaceChildren(...(lines.length > 1 ? lines : []).flatMap(({ name }, index) => [
-      draw("tspan", { class: `lane-mark lane-${index}`, dx: 12, text: index < 4 ? "━" : "╍" }), draw("tspan", { dx: 4, text: name.length > NAME ? `…${name.slice(1 - NAME)}` : name }),
+    this.key.replaceChildren(...(lines.length > 1 || lines[0]?.name !== title ? lines : []).flatMap(({ name }, index) => [
+      draw("tspan", { class: `lane-mark lane-${lanes[index]}`, dx: 12, text: index < 4 ? "━" : "╍" }), draw("tspan", { dx: 4, text: name.length > NAME ? `…${name.slice(1 - NAME)}` : name }),
     ]));
     frame.desc.textContent = lines.map(({ name, y: values }) => `${name}: ${values.at(-1) ?? "not finite"} at the end`).join(", ");
   }
+}
+
+/** Return the number of each line's colour. @param {string[]} names */
+export function lanesOf(names) {
+  const areSets = names.every((name) => SETS.includes(name));
+  return names.map((name, index) => (areSets ? SETS.indexOf(name) : index));
 }
