@@ -106,12 +106,12 @@ def trials(engine: str, workers: int, steps: int) -> None:
     print(f"scores identical; CPU over that of threads: {first:.2f} first, {again:.2f} again")
 
 
-def multistart(engine: str, workers: int, starts: int, size: int) -> None:
+def multistart(engine: str, workers: int, starts: int, size: int, steps: int) -> None:
     """Print the memory of this process after so many starts on an executor."""
     terms = " + ".join(f"x{k}⁴ - 8x{k}² + x{k}" for k in range(1, size + 1))
     box = {f"x{k}": (-3.0, 3.0) for k in range(1, size + 1)}
     with executor_of(engine, workers) as executor:
-        rate: dict[str, Any] = {"method": "gradient descent", "learning_rate": 0.02, "steps": 100}
+        rate: dict[str, Any] = {"method": "gradient descent", "learning_rate": 0.02, "steps": steps}
         ds.multistart(terms, box, starts=200_000, **rate, executor=executor)  # compiles
         before, began = _memory(), time.perf_counter()
         result = ds.multistart(terms, box, starts=starts, **rate, executor=executor)
@@ -232,7 +232,7 @@ def main() -> None:
     if chosen.what == "trials":
         trials(chosen.engine, chosen.workers, chosen.steps)
     elif chosen.what == "multistart":
-        multistart(chosen.engine, chosen.workers, int(chosen.starts), chosen.size)
+        multistart(chosen.engine, chosen.workers, int(chosen.starts), chosen.size, chosen.steps)
     elif chosen.what == "kill":
         kill(chosen.workers, chosen.runs, chosen.steps)
     else:

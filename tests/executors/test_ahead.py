@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import pytest
@@ -68,3 +69,11 @@ def test_what_is_known_already_waits_for_nothing(monkeypatch: pytest.MonkeyPatch
 def test_without_an_executor_nothing_is_made_ahead() -> None:
     assert Crew(threads=8).idle_beside(1) == 0
     assert Crew(Wide()).idle_beside(1) == 3
+
+
+def test_an_executor_that_cannot_go_on_cuts_a_prescription_short() -> None:
+    fake = Fake(lambda number: BrokenExecutor("a process ended") if number > 8 else None)
+    plan = ds.plan("f(x, y) = x² + 30y²", {"x": 4.0, "y": 3.0}, learning_rate=0.05, steps=20)
+    cut = ds.prescribe(plan, executor=fake)
+    assert cut.interrupted
+    assert "A worker of the executor ended, and the executor cannot replace it" in cut.verdict

@@ -138,7 +138,7 @@ class Descents:
         except KeyboardInterrupt:
             self.interrupted = True
         except ExecutorError as error:
-            self.interrupted, self.note = True, error.message
+            self.interrupted, self.note = True, f"{error.message[0].upper()}{error.message[1:]}."
         return results
 
     def _count(self, descended: _DescentCost) -> None:

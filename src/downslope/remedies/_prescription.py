@@ -32,7 +32,7 @@ class Prescription:
         reseeded: its scores with further seeds.
         steps: the steps that all runs took.
         seconds: the same in seconds of one core.
-        interrupted: whether Ctrl-C cut it short.
+        interrupted: whether Ctrl-C, or an executor that could not go on, cut it short.
         note: what must be known to read the scores, as a sentence; "" if nothing.
         needed: the changes of the best remedy without which it does not help, with the score that it has without each;
             none where it is a single change, or was not taken apart.
@@ -74,7 +74,8 @@ class Prescription:
         if self.diagnosis.ok and not self.interrupted and self.best is None:
             return f"Nothing is wrong, and nothing helped with what was noted: {self._failed()}"
         if self.interrupted:
-            return f"Cut short after {self.steps} steps" + (f": {self._of_best()}" if self.best else ".")
+            short = f"Cut short after {self.steps} steps" + (f": {self._of_best()}" if self.best else ".")
+            return f"{short} {self.note}".rstrip()
         if self.best is None:
             return f"Nothing helped: {self._failed()}"
         return self._of_best()

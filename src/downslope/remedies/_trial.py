@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -296,7 +297,7 @@ class Runner:
         except KeyboardInterrupt:
             self.interrupted = True
         except ExecutorError as error:
-            self.interrupted, self.note = True, error.message
+            self.interrupted, self.note = True, f"{error.message[0].upper()}{error.message[1:]}."
         return [known.get(job) for job in jobs]
 
     def _counted(self, run: TrialRun) -> TrialRun:
@@ -326,8 +327,12 @@ def with_task_of_this_process(setup: Setup) -> Setup:
     """Return a setup that has come to a worker, with the data and the network of one that came before it, if any."""
     if "task" not in setup.__dict__:
         first = shared(("setup", setup.structure), setup)
-        setup.__dict__.setdefault("task", first.task)
+        with _BUILDING:
+            setup.__dict__.setdefault("task", first.task)
     return setup
+
+
+_BUILDING = threading.Lock()  # of two threads of a worker, one reads and builds
 
 
 def _lean(setup: Setup, quantities: Sequence[str]) -> Setup:
