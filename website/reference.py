@@ -200,6 +200,7 @@ GROUPS = (
         "Networks of a few kinds of layers, Equinox and Flax models, plain pytrees.",
         (
             "train",
+            "join_hosts",
             "predict",
             "network",
             "examples",

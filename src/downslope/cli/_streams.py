@@ -91,6 +91,15 @@ class Output(io.TextIOBase):
     def close(self) -> None:
         """Do nothing: the stream belongs to the interpreter."""
 
+    def keep_to_itself(self) -> None:
+        """Write to a descriptor of its own: what compiled libraries print to that of the system goes to the errors."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if self._stream is not None and self._stream.fileno() == 1:
+                self._stream.flush()
+                own = os.fdopen(os.dup(1), "w", encoding=self.encoding, errors=self._stream.errors)
+                os.dup2(2, 1)
+                self._stream = own
+
     def _attempt(self, name: str, *arguments: Any) -> None:
         """Call a method of the stream.
 

@@ -20,6 +20,7 @@ from downslope.cli import _fits, _remedies
 from downslope.cli import _options as options
 from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
+from downslope.cli._streams import Output
 
 TrainingData = Annotated[
     str,
@@ -58,7 +59,7 @@ def train(
     _pictures.check_file(plot)  # before the training, which may take long
     if report is not None:
         refuse_unwritable(report)
-    is_first = choices.get("devices") != "all" or join_launched()
+    is_first = choices.get("devices") != "all" or _joined()
     if "seeds" in choices:
         _refuse_with_seeds({"--plot": plot, "--report": report, "--prescribe": prescribe or None})
         replicates = ds.train(None, data, target, **choices)
@@ -87,6 +88,13 @@ def train(
             print()
             _remedies.print_prescription(ds.prescribe(training), quiet=quiet)
     return 0 if diagnosis.ok or not check else 1
+
+
+def _joined() -> bool:
+    """Join the processes that were started together, if there are several; tell whether this one is the first."""
+    if isinstance(sys.stdout, Output):
+        sys.stdout.keep_to_itself()  # joining prints lines of its own, which are no JSON
+    return join_launched()
 
 
 def _refuse_with_seeds(options: Mapping[str, Any]) -> None:
