@@ -20,6 +20,7 @@ _FEWEST = 3  # different values above 0 that show how a column is spread
 _UNEVEN = 0.25  # largest distance of evenly spread values from a straight line, as a share of their range
 _EDGE = 0.03  # of the range, beyond which a curve does not go
 _GAP = (0.3, 0.14)  # decades between 0 and the lowest value: at least, and as a share of the range
+_LETTER = 0.017  # of the axis: the width of a letter, for a number beside that at 0
 _PLAIN = (1e-3, 1e5)  # numbers that are written out
 _SAMPLE = 20_000  # values that show how a column is spread
 _CHOICES = ("x", "y", "xy", "none")
@@ -107,7 +108,8 @@ class ColumnAxis:
         first = self.low / (self.low / zero) ** 0.25
         steps = LogLocator(numticks=12).tick_values(self.low, self.high)
         between = LogLocator(subs=range(2, 10), numticks=99).tick_values(self.low, self.high)
-        kept = [tick for tick in steps if first < tick <= self.high * 1.5]
+        beside = zero * (self.high / zero) ** (_LETTER * len(self.zero_text))
+        kept = [tick for tick in steps if max(first, beside) < tick <= self.high * 1.5]
         axes.xaxis.set_major_locator(FixedLocator([zero, *kept]))
         axes.xaxis.set_minor_locator(FixedLocator([tick for tick in between if first < tick <= self.high * 1.5]))
         axes.xaxis.set_major_formatter(

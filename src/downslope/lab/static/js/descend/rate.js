@@ -114,7 +114,7 @@ function drawScale(svg, { width, height }, { rates }, scale, rate) {
     parts.push(draw("path", { class: "best", d: `M${at},${base}l-4.5,-8h9Z` }), draw("line", { class: "best-line", x1: at, x2: at, y1: 12, y2: base - 8 }),
       draw("text", { class: "best-name", x: isTight ? Math.min(at, bound) - 3 : at, y: 10, "text-anchor": isTight ? "end" : at < NAME ? "start" : "middle", text: "best" }));
   }
-  if (rate !== null && rate > 0) parts.push(draw("line", { class: "now", x1: round(x(rate)), x2: round(x(rate)), y1: 0, y2: height }));
+  if (rate !== null && rate > 0) parts.push(draw("line", { class: "now", x1: round(x(rate)), x2: round(x(rate)), y1: 0, y2: base + 3 }));
   svg.replaceChildren(...parts);
 }
 
