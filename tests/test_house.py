@@ -80,7 +80,7 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # faults of the data.
     # Seven for logs: what checks need, states and courses of columns, facts by name, the maker of traces, two symptoms.
     # Six read kernels, activations, the order of layers and the states of loops from programs.
-    # Three hold what fits of all kinds have, the scales of left sides, and the notations of numbers.
+    # Four hold what fits of all kinds have, the scales of left sides, the notations of numbers, and joint regions.
     # Fifty watch trainings that other loops run: by the graph of PyTorch, the state of Optax and callbacks, one module
     # a framework; by logs, one a format; and send traces to trackers, one each. Five more: the choices of a watch, its
     # columns, where data enter a graph, and the two ways of a training of Keras, apart from its callback.
