@@ -20,8 +20,9 @@ export class Charts {
     this.container = container;
   }
 
-  /** Draw charts, each of them a title and its lines. @param {Curves[]} charts */
+  /** Draw charts, each of them a title and its lines, all up to the same step. @param {Curves[]} charts */
   show(charts) {
+    const end = Math.max(1, d3.max(charts, ({ lines }) => d3.max(lines, ({ x }) => x[x.length - 1])) ?? 1);
     for (const [title, { figure }] of this.#charts) {
       if (charts.some((chart) => chart.title === title)) continue;
       figure.remove();
@@ -31,7 +32,7 @@ export class Charts {
       const drawn = this.#charts.get(chart.title) ?? new Chart(this.container, chart.title);
       this.#charts.set(chart.title, drawn);
       this.container.append(drawn.figure);
-      drawn.show(chart);
+      drawn.show(chart, end);
     }
   }
 
@@ -44,6 +45,7 @@ export class Charts {
 class Chart {
   /** @type {Curves | null} */
   #shown = null;
+  #end = 1;
 
   /**
    * @param {HTMLElement} container
@@ -58,9 +60,15 @@ class Chart {
     this.frame.above.append(this.key);
   }
 
-  /** Draw the lines. @param {Curves} chart */
-  show(chart) {
+  /**
+   * Draw the lines.
+   *
+   * @param {Curves} chart
+   * @param {number} end the last step of the axis
+   */
+  show(chart, end) {
     this.#shown = chart;
+    this.#end = end;
     this.#redraw();
   }
 
@@ -68,7 +76,7 @@ class Chart {
     const { frame } = this;
     if (!this.#shown || !frame.width) return;
     const { title, lines } = this.#shown;
-    const x = d3.scaleLinear([0, Math.max(1, d3.max(lines, (line) => line.x[line.x.length - 1]) ?? 1)], frame.along);
+    const x = d3.scaleLinear([0, this.#end], frame.along);
     const y = scaleFor(lines.flatMap((line) => line.y), frame.up);
     frame.setAxes(x, y, { xName: "step", yName: isLogarithmic(y) ? `${title}, log scale` : title });
     const lanes = lanesOf(lines.map(({ name }) => name));
