@@ -142,10 +142,12 @@ def _together(units: np.ndarray, left: np.ndarray, most: int) -> tuple[list[np.n
     tolerance.
     """
     groups = []
+    along = units[left, 0]  # most points are told apart by one coordinate, which costs a tenth of all of them
     while len(left) and len(groups) < most:
-        near = np.all(np.abs(units[left] - units[left[0]]) <= _SAME, axis=1)
+        near = np.flatnonzero(np.abs(along - along[0]) <= _SAME)
+        near = near[np.all(np.abs(units[left[near]] - units[left[0]]) <= _SAME, axis=1)]
         groups.append(left[near])
-        left = left[~near]
+        left, along = np.delete(left, near), np.delete(along, near)
     return groups, left
 
 
