@@ -187,3 +187,16 @@ def test_a_residual_branch_on_embeddings_is_bypassed() -> None:
     assert [kernels[name]["depth"] for name in ("inner", "outer", "last")] == [1, 2, 3]
     # 350 rows of which statistics are taken of a few: an example has five positions all the same.
     assert [kernels[name]["positions"] for name in ("inner", "outer", "last")] == [5, 5, 1]
+
+
+@pytest.mark.parametrize("bend", [torch.sigmoid, functional.softplus, functional.gelu])
+def test_targets_are_known_behind_any_output(bend: Callable[[Any], Any]) -> None:
+    """A loss that keeps outputs less targets alone, of outputs that an activation makes."""
+    model, x, y = nn.Linear(3, 1), torch.randn(40, 3), 5 + torch.randn(40, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with ds.watch(model, optimizer) as watch:
+        watch.loss((bend(model(x)) - y).abs().mean()).backward()
+        optimizer.step()
+    network, data = (watch.trace.facts[name] for name in ("network", "data"))
+    assert (network["kind"], network["loss"]["name"]) == ("numbers", "mean absolute error")
+    assert data["target_mean"] == pytest.approx(float(y.mean()), rel=1e-5)

@@ -19,6 +19,7 @@ from downslope.watching.torch._graph import (
     Graph,
     GraphLayer,
     GraphLayout,
+    activation_name,
     is_product,
     loops_of,
     name_of,
@@ -149,10 +150,16 @@ def look(
 def _complete(sight: Sight, parts: Mapping[str, Tensor]) -> None:
     """Compute outputs and targets again of a loss that kept their difference alone."""
     ending = sight.ending
-    layer = next((layer for layer in sight.layers if layer.node is ending.product), None)
-    if ending.residual is None or layer is None:
+    if ending.residual is None or ending.product is None:
         return
-    outputs = _product(layer, parts, len(ending.residual))
+    layer = next((layer for layer in sight.layers if layer.node is ending.product), None)
+    outputs = None
+    if layer is not None:
+        outputs = _product(layer, parts, len(ending.residual))
+    elif name_of(ending.product) in ACTIVATIONS:
+        kept = ACTIVATIONS[name_of(ending.product)]
+        saved = getattr(ending.product, kept.attribute).detach()
+        outputs, _ = applied(activation_name(ending.product), saved, kept.is_result, ending.product)
     if outputs is not None and outputs.numel() == ending.residual.numel():
         predictions = outputs.reshape(ending.residual.shape)
         targets = predictions - ending.sign * ending.residual.detach()
