@@ -4,6 +4,7 @@
     python -m benchmarks.scale multistart --starts 1e7 --workers 2
     python -m benchmarks.scale kill --runs 20
     python -m benchmarks.scale speedup --workers 64
+    python -m benchmarks.scale train --runs 20
 
 Dask is in the extra `cluster`; `trials` and `multistart` also take `--engine threads`, `spawn` and `loky`.
 """
@@ -24,6 +25,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import downslope as ds
+from benchmarks import scale_training
 from downslope.executors import Crew, Unit
 from downslope.executors import _units as worker
 from downslope.remedies import _trial
@@ -221,7 +223,7 @@ def speedup(workers: int, steps: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["trials", "multistart", "kill", "speedup"])
+    parser.add_argument("what", choices=["trials", "multistart", "kill", "speedup", "train"])
     parser.add_argument("--engine", choices=["threads", "spawn", "loky", "dask"], default="dask")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--starts", type=float, default=1e7)
@@ -235,6 +237,8 @@ def main() -> None:
         multistart(chosen.engine, chosen.workers, int(chosen.starts), chosen.size, chosen.steps)
     elif chosen.what == "kill":
         kill(chosen.workers, chosen.runs, chosen.steps)
+    elif chosen.what == "train":
+        scale_training.train(chosen.runs, chosen.steps)
     else:
         speedup(chosen.workers, chosen.steps)
 
