@@ -140,8 +140,10 @@ def _run(job: Job, data: Data, seed: int, criterion: bool) -> Run:
             with torch.no_grad():
                 outputs = model(held)
                 measured = score(outputs, held_targets, data.task, recipe)
+                measurements: dict[str, Any] = {"validation_loss": loss_of_batch(outputs, held_targets)}
                 name = f"validation_{'accuracy' if data.task == 'classes' else 'r2'}"
-                watch.evaluation(validation_loss=loss_of_batch(outputs, held_targets), **{name: measured})
+                measurements[name] = measured
+                watch.evaluation(**measurements)
             model.train()
         if is_over:
             epochs, steps = epochs * (step + 1) / steps, step + 1

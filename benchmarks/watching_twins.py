@@ -56,14 +56,14 @@ class TwinCase:
 
     layers: Sequence[Any]
     rate: float
-    method: str = "adam"
-    settings: dict[str, float] = field(default_factory=dict)
+    method: Any = "adam"
+    settings: dict[str, Any] = field(default_factory=dict)
     optimizer: tuple[str, dict[str, Any]] = ("Adam", {})
     data: str = "classes"
     scale: float = 1.0
 
 
-def _dense(units: int, count: int, activation: str, **choices: Any) -> list[ds.Dense]:
+def _dense(units: int, count: int, activation: Any, **choices: Any) -> list[ds.Dense]:
     return [ds.Dense(units, activation, **choices) for _ in range(count)]
 
 
@@ -207,7 +207,7 @@ def _of_looks(ours: ds.Trace, theirs: ds.Trace) -> Iterator[tuple[str, float]]:
     assert ours.layer_steps is not None
     assert theirs.layer_steps is not None
     steps = np.intersect1d(ours.layer_steps, theirs.layer_steps)
-    first, second = (np.searchsorted(trace.layer_steps, steps) for trace in (ours, theirs))
+    first, second = (np.searchsorted(looks, steps) for looks in (ours.layer_steps, theirs.layer_steps))
     order = [theirs.part_names.index(_in_torch(name)) for name in ours.part_names]
     parts = {
         name: (np.asarray(ours.part_columns[name])[first], np.asarray(theirs.part_columns[name])[second][:, order])

@@ -380,7 +380,7 @@ def _written_binary(sources: Sequence[Node | None], graph: Graph) -> LossEnding 
         bounds=bounds,
         outputs=_width(sure),
         predictions=sure if is_known else None,
-        targets=targets.abs() if is_known else None,
+        targets=targets.abs() if targets is not None and is_known else None,
         is_whole=True,
     )
 
