@@ -262,6 +262,7 @@ GROUPS = (
             "SettingError",
             "TraceError",
             "MissingExtraError",
+            "ExecutorError",
         ),
     ),
     Group(

@@ -42,7 +42,7 @@ class _Piece(NamedTuple):
 
 
 class Crew:
-    """WorkerPool that do units of work.
+    """Workers that do units of work.
 
     Results do not depend on the workers: a unit computes the same wherever it is done, and each counts once, by its
     number. A unit whose worker died is handed out again. Use it in a `with` statement, which releases what it began.

@@ -274,9 +274,13 @@ def _content(digest: str, known: Mapping[str, PartAddress]) -> bytes:
     if address.content is not None:
         return address.content
     try:
-        return Path(address.file).read_bytes()
+        content = Path(address.file).read_bytes()
     except OSError:
         raise _PartLostError(digest) from None
+    # Nothing is unpickled from a file but what the sender packed.
+    if _digest(content) != digest:
+        raise _PartLostError(digest)
+    return content
 
 
 def _that_travels(error: Exception) -> Exception:
