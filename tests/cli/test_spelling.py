@@ -87,4 +87,5 @@ def test_a_spelled_formula_is_read_to_the_same_expression(text: str) -> None:
     point = {name: 0.7 + 0.1 * number for number, name in enumerate(ds.formula(printed).variables)}
     words = [name.replace("α", "alpha").replace("β", "beta").replace("λ", "lambda") for name in point]
     value = ds.formula(printed)(point)
-    assert ds.formula(spelled(printed, "ascii"))(dict(zip(words, point.values(), strict=True))) == pytest.approx(value)
+    again_value = ds.formula(spelled(printed, "ascii"))(dict(zip(words, point.values(), strict=True)))
+    assert again_value == pytest.approx(value, nan_ok=True)  # √(sin 4) is no real number, however it is spelled

@@ -149,5 +149,5 @@ def test_a_training_that_runs_is_not_said_to_have_too_few_steps() -> None:
     for step in range(120):
         watch.row(step, loss=2.3 * 0.99**step)
     reasons = {each.symptom: each.reason for each in ds.diagnose(watch.trace).not_run}
-    assert reasons["too_few_steps"] == "the run has not ended: 119 of 400 steps"
+    assert reasons["too_few_steps"] == "the run has not ended: 120 of 400 steps"
     assert "too_few_steps" in ds.diagnose(watch.close()).symptoms
