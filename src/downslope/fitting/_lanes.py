@@ -261,6 +261,19 @@ def _by_normal_equations(
     problem: FitProblem, data: LaneData, starts: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return points, half squares, which lanes converged, and in which JᵀJ was nearly singular."""
+    # Declared, since a type checker would follow each of them through all the others.
+    free: np.ndarray
+    scale: np.ndarray
+    damping: np.ndarray
+    growth: np.ndarray
+    active: np.ndarray
+    lanes: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    change: np.ndarray
+    predicted: np.ndarray
+    here: Linearised
+    held: np.ndarray | None
     count = starts.shape[1]
     ends = np.array(starts, dtype=float)
     ended, still, poor = np.full(count, np.nan), np.zeros(count, bool), np.zeros(count, bool)
@@ -286,17 +299,7 @@ def _by_normal_equations(
             held = ((free <= low) & (here.gradient > 0)) | ((free >= high) & (here.gradient < 0))
         elif solves_linear:
             held = np.repeat(nonlinear, len(lanes), axis=1)
-        change, pivots = _step(here, here.gradient, held, scale, damping)
-        if bounded:
-            # As in `_levenberg_marquardt`: those that would leave go to their bound, the others are solved for again.
-            reached = free + change
-            assert held is not None
-            leaves = ((reached < low) | (reached > high)) & ~held
-            partway = np.where(leaves, np.clip(reached, low, high) - free, 0.0)
-            moved = here.gradient + _times(here.normal, partway)
-            rest, _ = _step(here, moved, held | leaves, scale, damping)
-            change = np.clip(free + np.where(leaves, partway, rest), low, high) - free
-        change = np.where(np.isfinite(change), change, 0.0)
+        change, pivots = _change(here, free, (low, high) if bounded else None, held, scale, damping)
         predicted = -_dot(change, here.gradient + _times(here.normal, change) / 2)
         poor[lanes] = np.where(active, pivots < _NEARLY_SINGULAR, poor[lanes])
         if not solves_linear:  # the linear ones may be at their best already
@@ -333,6 +336,28 @@ def _by_normal_equations(
         still[lanes] |= stuck
         active = active & ~stuck
     return ends, ended, still, poor
+
+
+def _change(
+    here: Linearised,
+    free: np.ndarray,
+    bounds: tuple[np.ndarray, np.ndarray] | None,
+    held: np.ndarray | None,
+    scale: np.ndarray,
+    damping: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the change of the parameters within their bounds, 0 where it is not finite, and the smallest pivots."""
+    change, pivots = _step(here, here.gradient, held, scale, damping)
+    if bounds is not None and held is not None:
+        # As in `_levenberg_marquardt`: those that would leave go to their bound, the others are solved for again.
+        low, high = bounds
+        reached = free + change
+        leaves = ((reached < low) | (reached > high)) & ~held
+        partway = np.where(leaves, np.clip(reached, low, high) - free, 0.0)
+        moved = here.gradient + _times(here.normal, partway)
+        rest, _ = _step(here, moved, held | leaves, scale, damping)
+        change = np.clip(free + np.where(leaves, partway, rest), low, high) - free
+    return np.where(np.isfinite(change), change, 0.0), pivots
 
 
 def _chosen(lanes: np.ndarray, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
