@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -65,28 +65,43 @@ def loss_of(architecture: Architecture, outputs: Any, targets: Any) -> Any:
     return functional.mse_loss(outputs, targets)
 
 
-def seen_by_hooks(model: Any, step: Callable[[], None]) -> dict[str, tuple[Any, float]]:
-    """Return what each module with a kernel makes in a step, and the norm of the gradient by it; of the first call."""
-    kept: dict[str, list[Any]] = {}
+def seen_by_hooks(model: Any, behind: Collection[str], step: Callable[[], None]) -> dict[str, tuple[Any, float]]:
+    """Return what each module with a kernel makes in a step, and the norm of the gradient by it; of the first call.
+
+    Of a module that is activated behind a normalisation the gradient is that behind it, as in `ds.Network`.
+    """
+    values: dict[str, Any] = {}
+    made_by: dict[str, Any] = {}
+    slopes: dict[str, float] = {}
+    normalised: set[str] = set()
 
     def listener(name: str) -> Callable[..., None]:
+        def note(slope: Any) -> None:
+            if name not in normalised:
+                slopes[name] = float(slope.norm())
+
         def listen(module: Any, inputs: Any, made: Any) -> None:
-            if made.requires_grad and name not in kept:
-                kept[name] = [made.detach().clone(), math.nan]
-                made.register_hook(lambda slope: kept[name].__setitem__(1, float(slope.norm())))
+            if made.requires_grad and name not in values:
+                values[name], made_by[name] = made.detach().clone(), made
+                made.register_hook(note)  # now, before an operation in place takes the tensor
 
         return listen
 
-    kinds = (nn.Linear, nn.modules.conv._ConvNd)
+    def listen_behind(module: Any, inputs: Any, made: Any) -> None:
+        for name in [name for name, result in made_by.items() if name in behind and result is inputs[0]]:
+            normalised.add(name)
+            made.register_hook(lambda slope, name=name: slopes.__setitem__(name, float(slope.norm())))
+
+    kernels, norms = (nn.Linear, nn.modules.conv._ConvNd), (nn.modules.batchnorm._NormBase, nn.GroupNorm)
     hooks = [
-        module.register_forward_hook(listener(name.replace(".", "/")))
+        module.register_forward_hook(listener(name.replace(".", "/")) if isinstance(module, kernels) else listen_behind)
         for name, module in model.named_modules()
-        if isinstance(module, kinds)
+        if isinstance(module, (*kernels, *norms))
     ]
     step()
     for hook in hooks:
         hook.remove()
-    return {name: (made, slope) for name, (made, slope) in kept.items()}
+    return {name: (made, slopes.get(name, math.nan)) for name, made in values.items()}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -107,7 +122,7 @@ def test_layers_and_loss_are_read_or_named_as_unread(name: str) -> None:
         optimizer.zero_grad()
 
     state = torch.get_rng_state()
-    hooked = seen_by_hooks(model, step)
+    hooked = seen_by_hooks(model, architecture.behind, step)
     torch.set_rng_state(state)  # the same units are dropped
     watch = ds.watch(model, optimizer, every=1, curvature_every=0)
     step(watch)
