@@ -32,7 +32,7 @@ from downslope.remedies import _trial
 
 HIDDEN = (8, 12, 16, 20, 24)  # structures
 SEEDS = 8
-QUIET = {"probe_every": 0, "layers_every": 0, "evaluate_every": 100}
+QUIET: dict[str, Any] = {"probe_every": 0, "layers_every": 0, "evaluate_every": 100}
 
 
 @contextlib.contextmanager
@@ -45,12 +45,12 @@ def executor_of(engine: str, workers: int) -> Iterator[Any]:
         with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
             yield pool
     elif engine == "loky":
-        import loky
+        import loky  # pyright: ignore[reportMissingImports] - an extra
 
         with loky.ProcessPoolExecutor(workers) as pool:
             yield pool
     else:
-        from distributed import Client, LocalCluster
+        from distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports] - an extra
 
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
         with cluster, Client(cluster) as client:
@@ -194,7 +194,7 @@ _LOCK = threading.Lock()
 
 def speedup(workers: int, steps: int) -> None:
     """Print how many times faster prescriptions are by many workers, threads that wait as long as a unit took."""
-    sick = ds.Setup.of(None, "digits", hidden=(32,), steps=steps, method="sgd", learning_rate=3.0, **QUIET)
+    sick = ds.Setup.of(None, "digits", hidden=(32,), steps=steps, method="gradient descent", learning_rate=3.0, **QUIET)
     training = sick.train(progress=False)
     one, many = Recorder(1), Recorder(workers)
     wanted = ds.prescribe(training, progress=False, executor=one)

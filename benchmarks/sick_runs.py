@@ -115,13 +115,14 @@ def chosen_recipes(recipes: Sequence[Any], given: argparse.Namespace) -> Iterato
 
 def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
     """Train all recipes and the references, and judge them; runs that `--keep` holds already are judged alone."""
+    folder: Path | None = given.keep
     kept: list[str] = []
-    if given.keep is not None:
-        given.keep.mkdir(parents=True, exist_ok=True)
-        kept = _kept_names(recipes, given.seeds, given.keep)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = _kept_names(recipes, given.seeds, folder)
     jobs = [*_jobs(recipes, given, kept), *references(recipes, given)]
     single_thread()
-    made = _judged_again(kept, given.keep, given)
+    made = [] if folder is None else _judged_again(kept, folder, given)
     done = results(
         trained, [(job,) for job in jobs], workers=given.workers, seconds=given.most_seconds, imports=IMPORTS
     )
