@@ -95,12 +95,12 @@ def _networks(job: Job) -> Iterable[Run]:
         choices["evaluate_every"] = -(-steps // _LOOKS_OF_HEAVY)
     for seed in job.seeds:
         made = network_of(recipe, data.inputs.shape[1:], seed)
-        training = _train(made, data, {**choices, "steps": steps}, seed)
+        training = train_as_is(made, data, {**choices, "steps": steps}, seed)
         told = {"steps": steps, "epochs": round(epochs, 2), **_scored(training)}
         yield _finished(job, seed, training.trace, {**told, "key": key_of(recipe)})
 
 
-def _train(made: ds.Network, data: Data, choices: Mapping[str, Any], seed: int) -> ds.Training:
+def train_as_is(made: ds.Network, data: Data, choices: Mapping[str, Any], seed: int) -> ds.Training:
     """Return a network trained on data as they are, without any scaling of ours."""
     others: dict[str, Any] = {"progress": False, **choices}
     return ds.train(
@@ -129,7 +129,7 @@ def _within(
     looks: list[tuple[int, float]] = []
     made = network_of(recipe, data.inputs.shape[1:], 0)
     watched = {"progress": lambda step, *_: looks.append((step, time.perf_counter()))}
-    _train(made, data, {**choices, **watched, "steps": _TRIAL_STEPS, "probe_every": 0}, 0)
+    train_as_is(made, data, {**choices, **watched, "steps": _TRIAL_STEPS, "probe_every": 0}, 0)
     (first, began), (last, ended) = looks[0], looks[-1]
     pace = (last - first) / max(ended - began, 1e-6)
     fits = max(int(seconds * pace), _TRIAL_STEPS)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]  # `make test-frameworks` installs it
 from sick_faults import Data
+from sick_training import train_as_is
 from timing import arguments, machine, publish, table
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 from torch_recipes import TorchNetwork
@@ -122,24 +123,17 @@ def by_train(case: TwinCase, steps: int = STEPS) -> tuple[ds.Network, ds.Trace]:
     """Return the network of a case as it began, and the trace of its training by the library."""
     data = data_of(case)
     network = ds.network(data.inputs.shape[1:], case.layers, seed=3)
-    training = ds.train(
-        network,
-        (data.inputs, data.targets),
-        validation=(data.held_inputs, data.held_targets),
-        task=data.task,
-        standardise=False,
-        scale_targets=False,
-        method=case.method,
-        learning_rate=case.rate,
-        steps=steps,
-        batch=BATCH,
-        evaluate_every=EVALUATE,
-        layers_every=LOOK,
-        seed=0,
-        progress=False,
+    choices = {
+        "task": data.task,
+        "method": case.method,
+        "learning_rate": case.rate,
+        "steps": steps,
+        "batch": BATCH,
+        "evaluate_every": EVALUATE,
+        "layers_every": LOOK,
         **case.settings,
-    )
-    return network, training.trace
+    }
+    return network, train_as_is(network, data, choices, 0).trace
 
 
 def by_torch(case: TwinCase, network: ds.Network, steps: int = STEPS) -> ds.Trace:

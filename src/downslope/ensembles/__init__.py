@@ -6,7 +6,7 @@ from downslope.ensembles._lanes import count
 from downslope.ensembles._multistart import Multistart, multistart
 from downslope.ensembles._search import Search, search
 from downslope.ensembles._space import RowLayout, Space, even
-from downslope.ensembles._sweep import Sweep, sweep
+from downslope.ensembles._sweep import Sweep, crew_of, sweep
 
 __all__ = [
     "Basin",
@@ -19,6 +19,7 @@ __all__ = [
     "Sweep",
     "compare",
     "count",
+    "crew_of",
     "even",
     "multistart",
     "search",

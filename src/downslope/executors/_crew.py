@@ -80,7 +80,7 @@ class Crew:
         return self._room
 
     @property
-    def is_local(self) -> bool:
+    def in_this_process(self) -> bool:
         """Whether the units are done by threads of this process."""
         return self._workers.shares
 

@@ -261,19 +261,6 @@ def _by_normal_equations(
     problem: FitProblem, data: LaneData, starts: np.ndarray, bounds: tuple[np.ndarray, np.ndarray], steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return points, half squares, which lanes converged, and in which JᵀJ was nearly singular."""
-    # Declared, since a type checker would follow each of them through all the others.
-    free: np.ndarray
-    scale: np.ndarray
-    damping: np.ndarray
-    growth: np.ndarray
-    active: np.ndarray
-    lanes: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    change: np.ndarray
-    predicted: np.ndarray
-    here: Linearised
-    held: np.ndarray | None
     count = starts.shape[1]
     ends = np.array(starts, dtype=float)
     ended, still, poor = np.full(count, np.nan), np.zeros(count, bool), np.zeros(count, bool)

@@ -61,7 +61,7 @@ def region(surface: MisfitSurface, pair: tuple[int, int], quantile: float, count
         count: number of angles.
     """
     chosen = np.array(pair)
-    root = np.linalg.cholesky(surface.covariance[np.ix_(chosen, chosen)])
+    root = _Plane(surface, pair, quantile).root
     angles = np.linspace(0.0, math.tau, count // 2, endpoint=False)
     distances = np.empty(0)
     while True:

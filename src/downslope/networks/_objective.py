@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -34,8 +34,6 @@ from downslope.programs import marked_outputs, program_traits
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000
-
-_T = TypeVar("_T")
 
 
 class ComputationChoices(TypedDict, total=False):
@@ -102,7 +100,7 @@ def network_objective(
         else facts_of_walk(walk, model.point, model.memory, training, batch)
     )
     target = ((facts or {}).get("encoding") or {}).get("target")
-    form, shape = _output(compute, model, training[0], structure)
+    form, shape = _output(compute, model, training[0])
     behaviour = _tried(loss, shape, training[1], kind)
     described = {**loss.describe(), "from_logits": _takes_logits(loss, behaviour)}
     outputs = form.facts(int(np.prod(shape)))
@@ -391,16 +389,12 @@ def _traits(
         traits = _of_program(closed, model, training)
         return {name: traits[name] for name in ("normalised_over", "statistics_move")}
 
-    # Of downslope's own layers only the shapes decide, and these are those of a program.
-    return {**known, **_by_shapes(model, structure, "traits", some, traced)}
-
-
-def _by_shapes(model: Model, structure: Structure, name: str, examples: Any, trace: Callable[[], _T]) -> _T:
-    """Return what tracing a network on examples says, for networks of the same layers and shapes traced once."""
     if model.structure is None:
-        return trace()
-    leaves, form = jax().tree.flatten(examples)
-    return kept(structure, (name, form, tuple((leaf.shape, leaf.dtype.str) for leaf in leaves)), trace)
+        return {**known, **traced()}
+    # Of downslope's own layers only the shapes decide, and these are those of a program.
+    leaves, form = jax().tree.flatten(some)
+    key = "traits", form, tuple((leaf.shape, leaf.dtype.str) for leaf in leaves)
+    return {**known, **kept(structure, key, traced)}
 
 
 def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
@@ -410,25 +404,22 @@ def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
     )
 
 
-def _output(
-    compute: _Computation, model: Model, inputs: Any, structure: Structure
-) -> tuple[OutputForm, tuple[int, ...]]:
+def _output(compute: _Computation, model: Model, inputs: Any) -> tuple[OutputForm, tuple[int, ...]]:
     """Return what the last operations of a model are, and the shape of the outputs of an example.
 
-    The network is traced once for both.
+    The network is traced once for both, unless its layers say the shape.
     """
+    if model.outputs is not None:
+        return OutputForm.of(model.activations[-1]), model.outputs
 
     def at_rest(point: Any, memory: Any, rows: Any) -> Any:
         return compute.forward(point, memory, rows, None, False).outputs
 
     arguments = model.point, model.memory, np.asarray(inputs[:3])
 
-    def traced() -> tuple[int, ...]:
-        with precision("float32"):
-            return jax().eval_shape(at_rest, *arguments).shape
-
     if model.layers:
-        shape = _by_shapes(model, structure, "outputs", arguments[-1], traced)
+        with precision("float32"):
+            shape = jax().eval_shape(at_rest, *arguments).shape
         return OutputForm.of(model.activations[-1]), shape[1:]
     form, shape = output_form_and_shape(at_rest, *arguments)
     return form, shape[1:]

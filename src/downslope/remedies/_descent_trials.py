@@ -20,7 +20,7 @@ import numpy as np
 from downslope._errors import ExecutorError, ObjectiveError, PointError, SettingError
 from downslope.descent import Plan, Show, descend, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose, measure
-from downslope.ensembles import count, even, search
+from downslope.ensembles import crew_of, even, search
 from downslope.executors import Crew, ExecutorLike, Unit
 from downslope.remedies._descent_remedies import (
     NEED_A_SEARCH,
@@ -77,8 +77,7 @@ def of_plan(
             hint="prescribe for what `train` returned",
         )
     most = (_BUDGET if descents is None else descents) * max(plan.steps, _FEWEST)
-    threads = count if plan.runs_in == "jax" else 1  # NumPy's descents hold the interpreter
-    with progress_bar(progress, most) as show, Crew(executor, threads=threads) as crew:
+    with progress_bar(progress, most) as show, crew_of(executor, plan) as crew:
         runner = Descents(most, show, crew)
         own = trace or descend(plan, progress=False)
         if own.outcome is Outcome.INTERRUPTED:

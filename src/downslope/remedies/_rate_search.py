@@ -35,7 +35,7 @@ from downslope.descent import (
     sharpness,
     short_run,
 )
-from downslope.ensembles import count
+from downslope.ensembles import crew_of
 from downslope.executors import Crew, Unit, check_executor
 from downslope.formulas import Formula
 from downslope.networks import Setup, Training
@@ -200,7 +200,7 @@ class RateSearch:
         for rate in map(_rounded, rates):
             if all(abs(math.log(rate / other)) > 0.15 for other in (*self.runs, *fresh)):
                 fresh.append(rate)
-        subject = self.plan if self.crew.is_local else self.subject
+        subject = self.plan if self.crew.in_this_process else self.subject
         units = [Unit(_checked_at, subject, (rate, self.budget)) for rate in fresh]
         runs = self.crew.results(units, lambda _, run: self._spent(run.steps))
         self.runs |= dict(zip(fresh, runs, strict=True))
@@ -358,8 +358,7 @@ def find_learning_rate(
     _check(base)
     usual = _BUDGET if base.objective.batched is None else _BUDGET_OF_BATCHES
     most = budget or max(min(base.steps, usual), 1)
-    threads = 1 if base.objective.batched is None and base.runs_in == "numpy" else count
-    with progress_bar(progress, RateSearch.expected(most)) as show, Crew(executor, threads=threads) as crew:
+    with progress_bar(progress, RateSearch.expected(most)) as show, crew_of(executor, base) as crew:
         return RateSearch(subject, base, most, show, crew).finding()
 
 

@@ -281,7 +281,7 @@ class Runner:
         """
         if self.interrupted:
             return [None] * len(jobs)
-        for job in jobs if self._crew.is_local else ():
+        for job in jobs if self._crew.in_this_process else ():
             _ = job.specification.task  # read and built here, once, and not by two threads at a time
         known = {job: self._counted(self._ahead.pop(job)) for job in dict.fromkeys(jobs) if job in self._ahead}
         fresh = dict.fromkeys(job for job in jobs if job not in known)

@@ -39,6 +39,7 @@ class Model:
         structure: everything that `forward` depends on besides its arguments; networks of equal structure have equal
             programs. None where that is not known: of foreign models, and of layers that are not downslope's own.
         kernels: how the kernel of each layer of a built-in network lies; see `Network.kernels`.
+        outputs: the shape of the outputs for one example; None where only tracing tells it, as with `structure`.
     """
 
     point: Point
@@ -50,6 +51,7 @@ class Model:
     description: Plain
     structure: Hashable | None = None
     kernels: tuple[Plain, ...] = ()
+    outputs: tuple[int, ...] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpacked, (packed(self.rebuilt(self.point, self.memory)),)
@@ -120,6 +122,7 @@ def _of_network(network: Network) -> Model:
     ) -> Passed:
         return equinox.combine(point, fixed).forward(inputs, memory, key, training=training, nudges=nudges)
 
+    structure = _structure(network, fixed)
     return Model(
         point,
         network.memory(),
@@ -128,8 +131,9 @@ def _of_network(network: Network) -> Model:
         forward,
         lambda point, memory: equinox.combine(point, fixed),
         {"kind": "network", **network.describe()},
-        _structure(network, fixed),
+        structure,
         network.kernels,
+        None if structure is None else network.outputs,
     )
 
 

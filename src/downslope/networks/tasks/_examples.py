@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import Structure, jax, kept, precision, structure_of
+from downslope._engine import Structure, jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError, in_a_line
 from downslope._types import Plain, Point, Tree
 from downslope.networks._losses import Loss
@@ -213,21 +213,17 @@ def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int
 
 def _outputs_of(model: Model, inputs: np.ndarray) -> int:
     """Return the number of a model's outputs for one example."""
+    if model.outputs is not None:
+        return int(np.prod(model.outputs))
     # Two rows, so that a model which ignores the batch axis is found out.
     some = np.repeat(inputs[:1], 2, axis=0)
-
-    def traced() -> tuple[int, ...]:
-        def outputs(batch: Array) -> Array:
-            return model.forward(model.point, model.memory, batch, None, False).outputs
-
-        with precision("float32"):
-            return jax().eval_shape(outputs, some).shape
-
     try:
-        if model.structure is None:
-            shape = traced()
-        else:  # remedies and further seeds build the same layers again and again
-            shape = kept(structure_of(("network", model.structure)), ("outputs", some.shape, some.dtype.str), traced)
+        with precision("float32"):
+            shape = (
+                jax()
+                .eval_shape(lambda batch: model.forward(model.point, model.memory, batch, None, False).outputs, some)
+                .shape
+            )
     except Exception as error:
         called = model.description.get("class", "the network")
         raise ObjectiveError(
