@@ -63,11 +63,14 @@ export class Store {
   /**
    * @param {Schema<State>} schema
    * @param {Partial<State>} first the state of an address that says nothing
+   * @param {(state: State) => State} allowed the nearest state that the page can show
    */
-  constructor(schema, first = {}) {
+  constructor(schema, first = {}, allowed = (state) => state) {
     this.schema = schema;
-    this.state = fromAddress(location.search, schema, first);
-    addEventListener("popstate", () => this.#replaceAll(fromAddress(location.search, schema, first)));
+    this.allowed = allowed;
+    const addressed = () => allowed(fromAddress(location.search, schema, first));
+    this.state = addressed();
+    addEventListener("popstate", () => this.#replaceAll(addressed()));
     addEventListener("pagehide", () => this.flush());
   }
 
@@ -87,11 +90,12 @@ export class Store {
    * @param {Change} how
    */
   set(patch, how = {}) {
-    const changed = differing(this.state, { ...this.state, ...patch });
+    const state = this.allowed({ ...this.state, ...patch });
+    const changed = differing(this.state, state);
     if (changed.size === 0 && !how.fit) return;
     if (how.push) this.flush();
-    this.state = { ...this.state, ...patch };
-    if (how.push) history.pushState(null, "", toAddress(this.state, this.schema));
+    this.state = state;
+    if (how.push) rename("pushState", toAddress(state, this.schema));
     else this.#writeSoon();
     if (!how.quiet) this.#notify(changed, how);
   }
@@ -101,7 +105,7 @@ export class Store {
     clearTimeout(this.#writing);
     this.#writing = undefined;
     const query = toAddress(this.state, this.schema);
-    if (query !== location.search) history.replaceState(null, "", query);
+    if (query !== location.search) rename("replaceState", query);
   }
 
   #writeSoon() {
@@ -123,6 +127,20 @@ export class Store {
    */
   #notify(changed, how) {
     for (const listener of this.#listeners) listener(changed, how);
+  }
+}
+
+/**
+ * Change the query of the address. A page within a sandbox may not; it then works as usual, only its address stays.
+ *
+ * @param {"pushState" | "replaceState"} how
+ * @param {string} query
+ */
+function rename(how, query) {
+  try {
+    history[how](null, "", query);
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "SecurityError")) throw error;
   }
 }
 

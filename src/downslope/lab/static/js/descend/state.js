@@ -38,5 +38,10 @@ const SCHEMA = {
 /** @type {Partial<State>} */
 const FIRST = { f: "f(x, y) = x² + 2y²", at: { x: 4, y: 3 }, rate: 0.1 };
 
-/** Return the state, kept in the address. */
-export const newStore = () => new Store(SCHEMA, FIRST);
+/**
+ * Return the state, kept in the address.
+ *
+ * @param {Partial<State>} [first] the state of an address that says nothing
+ * @param {(state: State) => State} [allowed] the nearest state that the page can show
+ */
+export const newStore = (first = FIRST, allowed) => new Store(SCHEMA, first, allowed);
