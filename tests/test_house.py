@@ -86,7 +86,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # columns, where data enter a graph, and the two ways of a training of Keras, apart from its callback.
     # Four hand independent runs to executors: the choice, units that travel, kinds of executors, the crew.
     # Three let processes train together: where devices compute, how hosts meet, and who has ended.
-    assert len(lines) <= 478
+    # Three put the lab where people sit: modules joined into one script, the widget, and its page.
+    assert len(lines) <= 481
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

