@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +24,17 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-_SLOT = re.compile(r"<!-- (name|title|about|pages|main) -->")
+_SLOT = re.compile(r"<!-- (name|title|about|style|pages|main) -->")
 _PART = re.compile(r"<!-- part (\w+)(?:: (.*?))? -->")
 _WORD = re.compile(r"<!-- word (\d) -->")
-
+_LANGUAGES = "<!-- languages -->"
+_TEXTS = re.compile(r"learn/texts\.([a-z]{2,3})\.json")
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
@@ -56,6 +60,7 @@ class Page:
 
 
 PAGES = (
+    Page("/learn", "learn", "Learn", "A course in eight chapters: slopes, gradients, and how machines learn from them."),
     Page("/", "descend", "Descend", "See a descent, drag it, understand it."),
     Page("/fit", "fit", "Fit", "Fit an equation to a table, and see it descend."),
     Page("/network", "network", "Network", "Train a network, see what it makes of its data, and mend it."),
@@ -77,7 +82,10 @@ def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     shell = files["shell.html"].decode()
     texts = {page: files[f"pages/{page.name}.html"] for page in PAGES if f"pages/{page.name}.html" in files}
     whole = {page: _PART.sub(lambda match: _part(files, match), text.decode()) for page, text in texts.items()}
-    return {page.path: _filled(shell, page, main).encode() for page, main in whole.items()}
+    languages = _languages(files)
+    whole = {page: main.replace(_LANGUAGES, languages) for page, main in whole.items()}
+    styles = {page: _style(page) if f"{page.name}.css" in files else "" for page in whole}
+    return {page.path: _filled(shell, page, main, styles[page]).encode() for page, main in whole.items()}
 
 
 def _part(files: Mapping[str, bytes], match: re.Match[str]) -> str:
@@ -86,8 +94,21 @@ def _part(files: Mapping[str, bytes], match: re.Match[str]) -> str:
     return _WORD.sub(lambda word: words[int(word[1]) - 1], files[f"parts/{match[1]}.html"].decode().rstrip())
 
 
-def _filled(shell: str, page: Page, main: str) -> str:
-    parts = {"name": page.name, "title": page.title, "about": page.about, "main": main, "pages": _links(page)}
+def _languages(files: Mapping[str, bytes]) -> str:
+    """Return the choice of languages of the course: one for each file of its texts, by the name in it."""
+    tags = [(match[1], path) for path in sorted(files) if (match := _TEXTS.fullmatch(path))]
+    names = [(tag, html.escape(json.loads(files[path])["language"])) for tag, path in tags]
+    return "".join(f'<option value="{tag}" lang="{tag}">{name}</option>' for tag, name in names)
+
+
+def _style(page: Page) -> str:
+    """Return the link to a style sheet of a page's own, `<name>.css`."""
+    return f'<link rel="stylesheet" href="/static/{page.name}.css">'
+
+
+def _filled(shell: str, page: Page, main: str, style: str) -> str:
+    parts = {"name": page.name, "title": page.title, "about": page.about, "style": style, "main": main}
+    parts["pages"] = _links(page)
     return _SLOT.sub(lambda match: parts[match[1]], shell)
 
 

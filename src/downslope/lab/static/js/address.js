@@ -52,6 +52,9 @@ export function toAddress(state, schema) {
 /**
  * Holds the state, notifies listeners of changes, and keeps the address in step.
  *
+ * The state is the query of the address or, with `inFragment`, what follows its #: a page that was saved as a file cannot
+ * change its query. The theme that a link brings in the query is then read as well.
+ *
  * @template {object} State
  */
 export class Store {
@@ -64,11 +67,13 @@ export class Store {
    * @param {Schema<State>} schema
    * @param {Partial<State>} first the state of an address that says nothing
    * @param {(state: State) => State} allowed the nearest state that the page can show
+   * @param {{ inFragment?: boolean }} options
    */
-  constructor(schema, first = {}, allowed = (state) => state) {
+  constructor(schema, first = {}, allowed = (state) => state, { inFragment = false } = {}) {
     this.schema = schema;
     this.allowed = allowed;
-    const addressed = () => allowed(fromAddress(location.search, schema, first));
+    this.inFragment = inFragment;
+    const addressed = () => allowed(fromAddress(this.#query(), schema, first));
     this.state = addressed();
     addEventListener("popstate", () => this.#replaceAll(addressed()));
     addEventListener("pagehide", () => this.flush());
@@ -95,7 +100,7 @@ export class Store {
     if (changed.size === 0 && !how.fit) return;
     if (how.push) this.flush();
     this.state = state;
-    if (how.push) rename("pushState", toAddress(state, this.schema));
+    if (how.push) rename("pushState", this.#address());
     else this.#writeSoon();
     if (!how.quiet) this.#notify(changed, how);
   }
@@ -104,8 +109,20 @@ export class Store {
   flush() {
     clearTimeout(this.#writing);
     this.#writing = undefined;
+    const address = this.#address();
+    if (address !== (this.inFragment ? location.hash : location.search)) rename("replaceState", address);
+  }
+
+  /** Return what the address says of the state, as a query. */
+  #query() {
+    return this.inFragment ? `${location.hash.slice(1)}&${location.search.slice(1)}` : location.search;
+  }
+
+  /** Return the address of the state, relative to this page. */
+  #address() {
     const query = toAddress(this.state, this.schema);
-    if (query !== location.search) rename("replaceState", query);
+    if (!this.inFragment) return query;
+    return `${location.search ? location.pathname : ""}#${query.slice(1)}`;
   }
 
   #writeSoon() {

@@ -6,7 +6,8 @@
 
 import { byId, draw, make } from "./elements.js";
 
-const PICTURES = {
+/** The drawings on the buttons. */
+export const PICTURES = {
   play: "M7 4.5v15l12-7.5z",
   pause: "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z",
   back: "M17 5v14L8 12zM6 5h2v14H6z",
@@ -104,7 +105,7 @@ export function scrubsAlong(page, frame, scaleOf) {
   frame.svg.addEventListener("pointermove", (event) => frame.svg.hasPointerCapture(event.pointerId) && scrub(event));
 }
 
-/** @param {string} path */
-function icon(path) {
+/** Return a drawing for a button. @param {string} path */
+export function icon(path) {
   return draw("svg", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" }, draw("path", { d: path }));
 }

@@ -42,8 +42,9 @@ export function isDark(page) {
   return page.state.theme ? page.state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** Greet a new visitor once; without storage the greeting comes each time. @param {string} key */
+/** Greet a new visitor of a page that has a greeting once; without storage it comes each time. @param {string} key */
 function mountGreeting(key) {
+  if (!document.getElementById("welcome")) return;
   const greeting = byId("welcome");
   try {
     greeting.hidden = localStorage.getItem(key) === "yes";

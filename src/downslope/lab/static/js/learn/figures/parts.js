@@ -1,0 +1,209 @@
+/** What figures are built of: plots, curves, points that are moved, and labelled sliders over listed positions. */
+
+/** @import { Point, Range, Scale, Value } from "../../types.d.ts" */
+
+import { draw, make } from "../../elements.js";
+import { Frame, round, through } from "../../frame.js";
+
+const FAR = 9e4; // pixels beyond which a curve is bent, where it cannot be seen
+/** @type {Record<string, Point>} */
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+
+/**
+ * A plot: a frame with its scales. `show` draws it anew for the ranges, now and whenever its size changes.
+ *
+ * @typedef {object} Plot
+ * @property {Frame} frame
+ * @property {Scale} x
+ * @property {Scale} y
+ * @property {HTMLElement} box
+ * @property {(ranges: { x: Range, y: Range, xName?: string, yName?: string, names?: string[] }) => void} show
+ */
+
+/**
+ * Put a plot into a host; `redraw` is called after its scales were set.
+ *
+ * @param {HTMLElement} host
+ * @param {{ title: string, className?: string, margin?: Record<"top" | "right" | "bottom" | "left", number>, redraw: () => void }} options
+ * @returns {Plot}
+ */
+export function plotIn(host, { title, className = "", margin = { top: 24, right: 14, bottom: 38, left: 52 }, redraw }) {
+  const box = make("div", { class: `plot ${className}` });
+  host.append(box);
+  const frame = new Frame(box, { margin, title, resized: () => set() });
+  /** @type {Parameters<Plot["show"]>[0] | null} */
+  let shown = null;
+  const plot = { frame, box, x: d3.scaleLinear(), y: d3.scaleLinear(), show };
+
+  /** @param {Parameters<Plot["show"]>[0]} ranges */
+  function show(ranges) {
+    shown = ranges;
+    set();
+  }
+
+  function set() {
+    if (!shown || !frame.width) return;
+    const { x, y, ...axes } = shown;
+    plot.x = d3.scaleLinear(x, frame.along);
+    plot.y = d3.scaleLinear(y, frame.up);
+    frame.setAxes(plot.x, plot.y, axes);
+    redraw();
+  }
+
+  return plot;
+}
+
+/**
+ * Return the path of a curve in pixels, broken where a value is missing.
+ *
+ * @param {Value[]} across
+ * @param {Value[]} up
+ * @param {Plot} plot
+ */
+export function curveOf(across, up, { x, y }) {
+  /** @type {Point[][]} */
+  const pieces = [[]];
+  across.forEach((value, index) => {
+    const height = up[index];
+    if (value === null || height === null) pieces.push([]);
+    else pieces[pieces.length - 1].push([x(value), Math.max(-FAR, Math.min(FAR, y(height)))]);
+  });
+  return pieces.map(through).join("");
+}
+
+/**
+ * Return the line through a point with a slope, from end to end of the axis.
+ *
+ * @param {string} className
+ * @param {Plot} plot
+ * @param {number} at
+ * @param {number} value
+ * @param {number} slope
+ */
+export function lineOf(className, { x, y }, at, value, slope) {
+  const [low, high] = /** @type {Range} */ (x.domain());
+  /** @param {number} end */
+  const height = (end) => Math.max(-FAR, Math.min(FAR, y(value + slope * (end - at))));
+  return draw("line", { class: className, x1: round(x(low)), y1: round(height(low)), x2: round(x(high)), y2: round(height(high)) });
+}
+
+/** Return the line at height 0, where the plot shows it. @param {Plot} plot */
+export function zeroOf({ x, y }) {
+  const [bottom, top] = y.range();
+  const at = y(0);
+  return at < bottom && at > top ? [draw("line", { class: "zero", x1: x.range()[0], x2: x.range()[1], y1: round(at), y2: round(at) })] : [];
+}
+
+/**
+ * Return a label in a plot, kept within its sides.
+ *
+ * @param {Plot} plot
+ * @param {string} text
+ * @param {Point} at
+ * @param {{ className?: string, anchor?: "start" | "middle" | "end" }} [options]
+ */
+export function labelOf({ frame }, text, [x, y], { className = "", anchor = "middle" } = {}) {
+  const [left, right] = frame.along;
+  const [bottom, top] = frame.up;
+  const half = text.length * 3.6; // pixels, about
+  const inside = anchor === "middle" ? Math.min(Math.max(x, left + half + 4), right - half - 4) : x;
+  return draw("text", {
+    class: `mark-name ${className}`, x: round(inside), y: round(Math.min(Math.max(y, top + 14), bottom - 6)), "text-anchor": anchor, text,
+  });
+}
+
+/**
+ * Put a point into a plot that is dragged or moved by the arrow keys. `drag` gets pixels, `nudge` a number of steps to the right
+ * and upwards, ten with Shift or a page key. `put` moves it and names it for a screen reader.
+ *
+ * @param {Plot} plot
+ * @param {{ isFlat?: boolean, drag: (point: Point) => void, nudge: (right: number, up: number) => void }} options
+ */
+export function handleIn({ frame }, { isFlat = false, drag, nudge }) {
+  const role = isFlat ? { role: "slider", "aria-valuenow": 0 } : { role: "application", "aria-roledescription": "movable point" };
+  const handle = draw("g", { class: "ring", tabindex: "0", ...role },
+    draw("circle", { class: "ring-reach", r: 22 }), draw("circle", { class: "ring-focus", r: 15 }), draw("circle", { class: "ring-line", r: 8.5 }));
+  frame.above.append(handle);
+  let isDragged = false;
+  handle.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    isDragged = true;
+    handle.setPointerCapture(event.pointerId);
+    handle.focus({ preventScroll: true });
+    handle.classList.add("dragged");
+    event.preventDefault();
+  });
+  handle.addEventListener("pointermove", (event) => isDragged && drag(d3.pointer(event, frame.svg)));
+  for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) {
+    handle.addEventListener(name, () => {
+      isDragged = false;
+      handle.classList.remove("dragged");
+    });
+  }
+  handle.addEventListener("keydown", (event) => {
+    const arrow = ARROWS[event.key];
+    if (!arrow || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    const far = event.shiftKey ? 5 : 1;
+    nudge(arrow[0] * far, arrow[1] * far);
+  });
+  frame.svg.addEventListener("click", (event) => !handle.contains(/** @type {Node} */ (event.target)) && drag(d3.pointer(event, frame.svg)));
+
+  /**
+   * @param {Point} at in pixels
+   * @param {string} label
+   * @param {number} value
+   */
+  function put(at, label, value = 0) {
+    const isShown = at.every(Number.isFinite);
+    handle.toggleAttribute("hidden", !isShown);
+    if (isShown) handle.setAttribute("transform", `translate(${at.map(round).join()})`);
+    handle.setAttribute("aria-label", label);
+    if (isFlat) {
+      handle.setAttribute("aria-valuenow", String(value));
+      handle.setAttribute("aria-valuetext", label);
+    }
+  }
+
+  return { element: handle, put };
+}
+
+/**
+ * Put a labelled slider over listed positions into a host. `show(positions, index, text)` sets it.
+ *
+ * @param {HTMLElement} host
+ * @param {{ label: string, choose: (index: number) => void }} options
+ */
+export function sliderIn(host, { label, choose }) {
+  const range = make("input", { type: "range", min: 0, step: 1 });
+  const text = make("output", {});
+  const name = make("span", { text: label });
+  host.append(make("label", { class: "figure-slider" }, name, range, text));
+  range.addEventListener("input", () => choose(Number(range.value)));
+
+  /**
+   * @param {number} count
+   * @param {number} index
+   * @param {string} value
+   */
+  function show(count, index, value) {
+    range.max = String(Math.max(0, count - 1));
+    range.value = String(index);
+    range.disabled = count < 2;
+    range.setAttribute("aria-valuetext", value);
+    text.textContent = value;
+  }
+
+  return { range, show, name };
+}
+
+/** Return the index of the position nearest to a value. @param {number[]} positions @param {number} value */
+export function nearest(positions, value) {
+  return Math.max(0, d3.minIndex(positions, (position) => Math.abs(position - value)));
+}
+
+/** Return so many positions, evenly from end to end of a range, as short numbers. @param {Range} range @param {number} count */
+export function evenly([low, high], count) {
+  const digits = Math.max(0, 2 - Math.floor(Math.log10((high - low) / count)));
+  return d3.range(count).map((index) => Number((low + ((high - low) * index) / (count - 1)).toFixed(Math.min(digits, 12))));
+}

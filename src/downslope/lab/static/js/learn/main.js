@@ -1,0 +1,80 @@
+/** The page "Learn": a course in chapters, each with a figure that is asked and checked. */
+
+import { byId, make } from "../elements.js";
+import { Page } from "../page.js";
+import { mountShell } from "../shell.js";
+import { mountChapter } from "./chapter.js";
+import { loadLessons, loadTexts } from "./source.js";
+import { newStore } from "./state.js";
+import { Words } from "./words.js";
+
+const page = /** @type {Page<import("./state.js").State>} */ (new Page(newStore()));
+page.store.listen((changed, how) => page.emit("state", changed, how));
+mountShell(page, () => {});
+begin();
+
+async function begin() {
+  const { chapters } = await loadLessons();
+  const languages = byId("language", HTMLSelectElement);
+  const known = [...languages.options].map(({ value }) => value);
+  const browsers = known.find((language) => navigator.language.toLowerCase().startsWith(language)) ?? "en";
+  const language = () => (page.state.lang && known.includes(page.state.lang) ? page.state.lang : browsers);
+  let words = new Words(language(), await loadTexts(language()));
+  /** @param {string} id */
+  const indexOf = (id) => Math.max(0, chapters.findIndex((chapter) => chapter.id === id));
+  const chapter = mountChapter(page, {
+    finished: (id) => page.set({ done: [...new Set([...(page.state.done ?? []), id])] }),
+    follower: (id) => chapters[indexOf(id) + 1] ?? null,
+    go: (id) => go(id),
+  });
+
+  /** @param {string} id */
+  function go(id) {
+    page.set({ chapter: id, at: null }, { push: true });
+    byId("lesson-title").focus({ preventScroll: true });
+    scrollTo({ top: 0 });
+  }
+
+  function showCourse() {
+    const now = indexOf(page.state.chapter);
+    byId("chapters").replaceChildren(...chapters.map(({ id }, index) => {
+      const isDone = page.state.done?.includes(id) ?? false;
+      const button = make("button", { type: "button", class: isDone ? "done" : "", "aria-current": index === now ? "step" : null },
+        make("span", { class: "chapter-index", "aria-hidden": "true", text: isDone ? "✓" : index + 1 }),
+        make("span", { class: "chapter-title", text: words.chapter(id, "title") }),
+        ...(isDone ? [make("span", { class: "unseen", text: ` (${words.page("done")})` })] : []));
+      button.addEventListener("click", () => go(id));
+      return make("li", {}, button);
+    }));
+    byId("lesson-number").textContent = words.page("number", { index: now + 1, count: chapters.length });
+    document.title = `${words.chapter(chapters[now].id, "title")} · downslope`;
+  }
+
+  /** Write the words of the page itself. */
+  function speak() {
+    document.documentElement.lang = words.language;
+    languages.value = words.language;
+    for (const element of document.querySelectorAll("[data-text]")) {
+      element.textContent = words.page(/** @type {HTMLElement} */ (element).dataset.text ?? "");
+    }
+    const foot = document.querySelector(".foot p");
+    if (foot) foot.textContent = words.page("footer");
+  }
+
+  function showChapter() {
+    showCourse();
+    chapter.show(chapters[indexOf(page.state.chapter)], words);
+  }
+
+  languages.addEventListener("change", () => page.set({ lang: languages.value }));
+  page.on("state", async (changed, how) => {
+    if (changed.has("lang")) {
+      words = new Words(language(), await loadTexts(language()));
+      speak();
+    }
+    if (changed.has("lang") || changed.has("chapter") || (how.back && changed.has("at"))) showChapter();
+    else if (changed.has("done")) showCourse();
+  });
+  speak();
+  showChapter();
+}
