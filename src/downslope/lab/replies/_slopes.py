@@ -99,7 +99,7 @@ def _heights_in(objective: ds.Objective, box: Box) -> list[float]:
 
 
 def compass(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the gradient at a point, and the slope in each of so many directions, as angles from the first variable."""
+    """Return the gradient at a point, and the slope by direction: angles counted from the first variable."""
     request = PageRequest(fields)
     objective, start = _objective_and_start(request, fields, variables=2)
     count = fields.get("directions")

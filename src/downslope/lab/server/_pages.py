@@ -60,7 +60,9 @@ class Page:
 
 
 PAGES = (
-    Page("/learn", "learn", "Learn", "A course in eight chapters: slopes, gradients, and how machines learn from them."),
+    Page(
+        "/learn", "learn", "Learn", "A course in eight chapters: slopes, gradients, and how machines learn from them."
+    ),
     Page("/", "descend", "Descend", "See a descent, drag it, understand it."),
     Page("/fit", "fit", "Fit", "Fit an equation to a table, and see it descend."),
     Page("/network", "network", "Network", "Train a network, see what it makes of its data, and mend it."),
