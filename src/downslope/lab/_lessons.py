@@ -2,8 +2,8 @@
 
 `static/learn/lessons.json` has what does not depend on the language, `texts.<language>.json` the words by the same ids. A
 lesson's `asks` list its requests: `{"verb": …, "request": {…}, "vary": {"start.x": […], "rate": […]}}` stands for the
-request with every combination of the values of `vary`; a name with a dot varies an entry of a field. The page's sliders step
-through these values alone, so that a recording of all replies answers whatever a lesson without the lab can need.
+request with every combination of the values of `vary`; a name with a dot varies an entry of a field. The page's sliders
+step through these values alone, so that a recording of all replies answers whatever a lesson without the lab can need.
 """
 
 from __future__ import annotations
