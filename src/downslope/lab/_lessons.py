@@ -1,7 +1,7 @@
 """The course of the lab: its lessons, its texts, and every request that its figures make on the lessons' own functions.
 
-`static/learn/lessons.json` has what does not depend on the language, `texts.<language>.json` the words by the same ids. A
-lesson's `asks` list its requests: `{"verb": …, "request": {…}, "vary": {"start.x": […], "rate": […]}}` stands for the
+`static/learn/lessons.json` has what does not depend on the language, `texts.<language>.json` the words by the same ids.
+A lesson's `asks` list its requests: `{"verb": …, "request": {…}, "vary": {"start.x": […], "rate": […]}}` stands for the
 request with every combination of the values of `vary`; a name with a dot varies an entry of a field. The page's sliders
 step through these values alone, so that a recording of all replies answers whatever a lesson without the lab can need.
 """
