@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-quick test-js test-browser test-frameworks test-lowest test-as-users lint lint-js docs dist bench clean
+.PHONY: help demo test test-quick test-js test-docs test-browser test-frameworks test-lowest test-as-users lint lint-js docs dist bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -34,11 +34,14 @@ demo: $(STAMP)  ## run the main job: a formula, a table, a curve through it, a p
 	$(BIN)/downslope fit coffee.csv "temperature = room + excess × e^(-k×minutes)" --plot $(OUT)/coffee.png
 	$(BIN)/downslope draw "f(x, y) = x² + 2y²" --start x=4,y=3 --learning-rate 0.1 --steps 20 --plot $(OUT)/valley.png
 
-test: $(STAMP) test-js  ## run every test that needs no browser and no other framework
-	$(BIN)/python -m pytest $(WORKERS) -m "not browser"
+test: $(STAMP) test-js  ## run the tests of the library, the command and the lab's server
+	$(BIN)/python -m pytest $(WORKERS) -m "not browser and not documents"
 
 test-quick: $(STAMP)  ## run the tests that take under five minutes
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser and not documents"
+
+test-docs: $(STAMP)  ## run every snippet of the documents, with the compiler options of users
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest -n 3 --dist worksteal -m documents tests/test_documents.py
 
 test-browser: $(STAMP)  ## run the tests that need Chromium: the pages of the lab
 	$(BIN)/python -m pytest $(WORKERS) -m browser tests/lab
@@ -50,7 +53,7 @@ test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest version
 	$(LOWEST)/$(SCRIPTS)/python -m pytest -W default -p no:cacheprovider tests/smoke
 
 test-as-users: $(STAMP)  ## run the numerical tests with the compiler options of users
-	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest $(WORKERS) -m as_users
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest $(WORKERS) -m "as_users and not documents"
 
 lint: $(STAMP) lint-js  ## check style, types and structure
 	$(BIN)/ruff format --check .

@@ -48,7 +48,7 @@ settings.register_profile(
 settings.load_profile("project")
 
 
-# Tests whose numbers come out of compiled programs; the pages among them show what people get.
+# Tests whose numbers come out of compiled programs. The pages, which show what people get, are `make test-docs`.
 AS_USERS = (
     "smoke",
     "descent",
@@ -61,11 +61,10 @@ AS_USERS = (
     "networks/test_loss_functions.py",
     "networks/test_network.py",
     "networks/test_training.py",
-    "test_documents.py",
 )
 # Files that take longest, or wait longest for other processes. They begin first, so that at the end no worker is left
 # with one of them.
-LONG_FILES = ("test_documents.py", "test_browser", "test_doors.py", "test_resume.py", "test_journal.py")
+LONG_FILES = ("test_browser", "test_doors.py", "test_resume.py", "test_journal.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
