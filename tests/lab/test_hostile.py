@@ -50,7 +50,7 @@ def test_its_own_page_may_ask(client: httpx.Client, lab: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.evil:{port}"]
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil", "127.0.0.2:1", "localhost.evil:{port}"]
 )
 def test_a_foreign_host_is_refused(client: httpx.Client, lab: Running, host: str) -> None:
     called = host.format(port=lab.address.port)

@@ -41,6 +41,7 @@ def test_the_page_and_its_files(client: httpx.Client) -> None:
 
 
 def test_a_browser_asks_again_and_is_told_that_nothing_changed(client: httpx.Client) -> None:
+    assert client.get("/static/style.css?v=another").headers["cache-control"] == "no-cache"
     first = client.get("/static/style.css")
     assert first.headers["cache-control"] == "no-cache"
     again = client.get("/static/style.css", headers={"If-None-Match": first.headers["etag"]})
@@ -126,8 +127,10 @@ def test_another_port_is_taken_when_none_was_asked_for() -> None:
         ("127.0.0.1", "127.0.0.1:8765", True),
         ("127.0.0.1", "LocalHost:8765", True),
         ("127.0.0.1", "[::1]:8765", True),
-        ("127.0.0.1", "127.0.0.1:8766", False),
-        ("127.0.0.1", "127.0.0.1", False),
+        ("127.0.0.1", "127.0.0.1:8766", True),  # a tunnel from another port of this machine
+        ("board.school", "[::1]:9000", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "127.0.0.1:", False),
         ("127.0.0.1", "192.168.1.2:8765", False),
         ("127.0.0.1", "evil.example:8765", False),
         ("127.0.0.1", "localhost.evil.example:8765", False),
@@ -136,6 +139,7 @@ def test_another_port_is_taken_when_none_was_asked_for() -> None:
         ("127.0.0.1", ":8765", False),
         ("127.0.0.1", "localhost:٨٧٦٥", False),
         ("board.school", "board.school:8765", True),
+        ("board.school", "board.school:8766", False),
         ("board.school", "other.school:8765", False),
         ("0.0.0.0", "192.168.1.2:8765", True),
         ("0.0.0.0", f"{socket.gethostname()}:8765", True),
@@ -173,7 +177,7 @@ def test_beyond_this_machine_a_token_is_required(shared: Running) -> None:
         assert client.post(f"/api/echo?token={shared.token}", json={}).status_code == 403
 
         welcome = client.get(f"/?f=x%C2%B2&token={shared.token}&rate=0.1")
-        assert (welcome.status_code, welcome.headers["location"]) == (303, "/?f=x%C2%B2&rate=0.1")
+        assert (welcome.status_code, welcome.headers["location"]) == (303, "./?f=x%C2%B2&rate=0.1")
         cookie = welcome.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=strict" in cookie
@@ -187,7 +191,7 @@ def test_a_link_with_a_token_leads_nowhere_else(shared: Running) -> None:
     base = f"http://127.0.0.1:{shared.address.port}"
     for path in ("//evil.example/", "/%5Cevil.example/", "/%2F/evil.example"):
         answer = httpx.get(f"{base}{path}?token={shared.token}")
-        assert re.fullmatch(r"/[^/\\].*", answer.headers["location"]), path
+        assert re.fullmatch(r"\./[^/\\]*", answer.headers["location"]), path
 
 
 def test_a_link_from_another_site_gets_past_its_strict_cookie(shared: Running) -> None:
@@ -196,7 +200,7 @@ def test_a_link_from_another_site_gets_past_its_strict_cookie(shared: Running) -
     answer = httpx.get(address, headers=followed)
     assert answer.status_code == 200
     assert "samesite=strict" in answer.headers["set-cookie"].lower()
-    assert answer.text.startswith('<meta http-equiv="refresh" content="0;url=/?f=')
+    assert answer.text.startswith('<meta http-equiv="refresh" content="0;url=./?f=')
     assert "<script>" not in answer.text
 
 
@@ -240,7 +244,7 @@ def test_without_the_token_nothing_is_answered_or_computed(lab: Running, method:
 def test_the_token_leaves_the_address_of_who_has_the_cookie_as_well(lab: Running, client: httpx.Client) -> None:
     for query in (f"token={lab.token}&f=x", "f=x&token=of-an-earlier-start", f"f=x&code={lab.entry.new_code()}"):
         answer = client.get(f"/?{query}")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/?f=x")
+        assert (answer.status_code, answer.headers["location"]) == (303, "./?f=x")
     assert client.get("/?f=x&tokens=1").status_code == 200
 
 
@@ -366,7 +370,7 @@ def test_the_browser_is_opened_without_the_token_among_the_processes(tmp_path: P
         assert not any(token.encode() in line for line in lines)
         assert not any(token.encode() in content(Path(path.parent, "environ")) for path in processes)
         first = httpx.get(url, timeout=60)
-        assert (first.status_code, first.headers["location"]) == (303, "/")
+        assert (first.status_code, first.headers["location"]) == (303, "./")
         assert httpx.get(url.partition("?")[0], cookies=first.cookies).status_code == 200
         assert httpx.get(url).status_code == 403  # it opens once
         child.send_signal(signal.SIGINT)

@@ -45,6 +45,13 @@ def test_a_stream_is_a_line_of_json_for_each_piece(client: httpx.Client) -> None
     assert lines(answer) == [{"number": 0}, {"number": 1}, {"number": 2}, {}]
 
 
+def test_proxies_that_pass_on_events_alone_get_events(client: httpx.Client) -> None:
+    answer = client.post("/api/counting", json={"to": 2}, headers={"Accept": "text/event-stream"})
+    assert answer.headers["content-type"] == "text/event-stream"
+    events = [json.loads(event.removeprefix("data: ")) for event in answer.text.split("\n\n") if event]
+    assert events == lines(client.post("/api/counting", json={"to": 2}))
+
+
 def test_pieces_come_while_it_goes_on(client: httpx.Client) -> None:
     with client.stream("POST", "/api/counting", json={"pause": 0.05}) as answer:
         came = answer.iter_lines()

@@ -41,6 +41,20 @@ Scheduler = Annotated[
     ),
 ]
 
+BaseUrl = Annotated[
+    str, typer.Option("--base-url", metavar="PATH", help="Path under which a proxy shows it: /user/ada/proxy/8765/.")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option("--allow-host", metavar="NAME", help="A name, exact, that requests may call it by. Repeatable."),
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-origin", metavar="ORIGIN", help="An origin, exact, of its pages: https://hub.example.org. Repeatable."
+    ),
+]
+
 
 def lab(
     context: typer.Context,
@@ -50,10 +64,23 @@ def lab(
     runs: Runs = Path(),
     token: Token = True,
     scheduler: Scheduler = None,
+    base_url: BaseUrl = "/",
+    allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
 ) -> None:
     """Open a local page to see, drag and understand a descent."""
     visitors = None if token else False
-    ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs, token=visitors, scheduler=scheduler)
+    ds.lab.serve(
+        host=host,
+        port=port,
+        open_browser=browser,
+        runs=runs,
+        token=visitors,
+        scheduler=scheduler,
+        base_url=base_url,
+        allow_hosts=allow_host or (),
+        allow_origins=allow_origin or (),
+    )
     if isinstance(context.obj, Signals):
         context.obj.forget()  # Ctrl-C is how a lab is closed
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { LabError, ask, follow, isThere, onLost, untilDone, upload } from "../../../src/downslope/lab/static/js/api.js";
+import { LabError, ask, carryBy, eventsOf, follow, isThere, onLost, untilDone, upload } from "../../../src/downslope/lab/static/js/api.js";
 
 /** Let `fetch` be answered by hand, and return its calls. */
 function calls() {
@@ -101,7 +101,7 @@ test("a file that the lab has no more is sent again", async () => {
     await turn();
     sent[before].answer({ error: { kind: "TableGoneError", message: "gone" } }, 410);
     await turn();
-    assert.equal(sent[before + 1].url, "/api/table?name=a.csv");
+    assert.equal(sent[before + 1].url, "api/table?name=a.csv");
     assert.equal(await sent[before + 1].request.text(), "x,y\n1,2\n");
     sent[before + 1].answer({ table: "key" });
     await turn();
@@ -116,7 +116,7 @@ test("a file that the lab has no more is sent again", async () => {
 });
 
 test("a stream gives its pieces line by line, wherever the network cuts it", async () => {
-  const cuts = ['{"step": 1}\n{"st', 'ep": 2}\n{}\n', '{"step": 3}\n'];
+  const cuts = ['data: {"step": 1}\n\nda', 'ta: {"st', 'ep": 2}\n\ndata: {}\n', '\ndata: {"step": 3}\n\n'];
   const body = new ReadableStream({
     start(controller) {
       for (const cut of cuts) controller.enqueue(new TextEncoder().encode(cut));
@@ -130,6 +130,20 @@ test("a stream gives its pieces line by line, wherever the network cuts it", asy
 });
 
 test("an error within a stream is thrown", async () => {
-  globalThis.fetch = async () => new Response('{"step": 1}\n{"error": {"kind": "DataError", "message": "no rows"}}\n');
+  globalThis.fetch = async () => new Response('data: {"step": 1}\n\ndata: {"error": {"kind": "DataError", "message": "no rows"}}\n\n');
   await assert.rejects(follow("train", {}, () => {}, new AbortController().signal), { kind: "DataError", message: "no rows" });
+});
+
+test("another carrier takes the requests, with the type of reply that is wanted", async () => {
+  const carried = [];
+  carryBy(async (path, { method, headers }) => {
+    carried.push([path, method, headers.Accept]);
+    return new Response(headers.Accept === "text/event-stream" ? 'data: {"step": 1}\n\n' : "{}");
+  });
+  const pieces = [];
+  await ask("any", {});
+  await follow("train", {}, (piece) => pieces.push(piece.step), new AbortController().signal);
+  assert.deepEqual(carried, [["any", "POST", "application/json"], ["train", "POST", "text/event-stream"]]);
+  assert.deepEqual(pieces, [1]);
+  assert.equal(eventsOf("a run"), null);
 });

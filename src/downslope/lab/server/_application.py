@@ -24,7 +24,7 @@ from starlette.routing import Route
 from downslope.lab._messages import LIMITS, Limits, Reply, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
-from downslope.lab.server._pages import Door, File, Files, assembled, read_files
+from downslope.lab.server._pages import Door, File, Files, assembled, read_files, scripts
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,6 +39,7 @@ _DOOR = "door.html"
 _LONGEST_NAME = 100  # letters of the name of a file
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _GONE = "gone"
+_EVENTS = "text/event-stream"
 _POLL_SECONDS = 0.4  # from one look at a followed run to the next
 _POLLS_TO_COMMENT = 37  # without news, after which a comment shows proxies that the connection is open
 
@@ -72,6 +73,7 @@ def application(
         workers.close()
 
     files, tables = read_files(static), _Tables(limits.tables)
+    files |= scripts(files)
     pages = {path: File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
     app = Starlette(
         routes=[
@@ -130,7 +132,7 @@ class _Verbs:
                 await _stream(replies, scope, receive, send)
                 return
             async for reply in replies:
-                await json_response(reply)(scope, receive, send)
+                await json_response(reply, asked=Headers(scope=scope))(scope, receive, send)
 
     def _table(self, request: dict[str, Any]) -> UploadedFile | None:
         """Return the file that a request names, None if it names none."""
@@ -234,7 +236,7 @@ class _Following:
             self._followers[visitor] -= 1
 
     async def _follow(self, run: SavedRun, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+        headers = [(b"content-type", _EVENTS.encode()), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         left = asyncio.ensure_future(disconnected(receive))
         last_mark, quiet = object(), 0
@@ -269,18 +271,21 @@ def _body_part(body: bytes) -> dict[str, object]:
 
 
 async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a line of JSON for each piece; a refusal before the first piece is a response with its own status."""
+    """Send a line of JSON, or an event, for each piece; a refusal before the first is a response with its own status."""
     first = await anext(replies, None)
     if first is None:
         return
     if not first.is_piece:
         await json_response(first)(scope, receive, send)
         return
-    headers = [(b"content-type", b"application/x-ndjson")]
+    # Proxies such as jupyter-server-proxy hold back what is not events until its end.
+    as_events = Headers(scope=scope).get("accept") == _EVENTS
+    before, after = (b"data: ", b"\n\n") if as_events else (b"", b"\n")
+    headers = [(b"content-type", _EVENTS.encode() if as_events else b"application/x-ndjson")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     reply: Reply | None = first
     while reply is not None:
-        await send(_body_part(reply.body + b"\n"))
+        await send(_body_part(before + reply.body + after))
         reply = await anext(replies, None)
     await send({"type": "http.response.body", "body": b""})
 

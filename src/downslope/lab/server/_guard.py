@@ -8,6 +8,7 @@ machine reach it as well, so that a request must also carry the token, see `Admi
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hmac
 import html
 import logging
@@ -23,7 +24,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from downslope.lab._messages import LIMITS, Limits, Reply, error_reply
-from downslope.lab.server._pages import Door
+from downslope.lab.server._pages import Door, takes_gzip
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -120,6 +121,7 @@ _log = logging.getLogger("downslope.lab")
 
 TABLES = "/api/table"
 CROWDED = "CrowdedError"
+_LONG = 4096  # bytes of a reply from which it is compressed
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -161,14 +163,20 @@ class RefusedError(Exception):
         return PlainTextResponse(text + "\n", self.status, headers)
 
 
-def json_response(reply: Reply, headers: dict[str, str] | None = None) -> Response:
+def json_response(reply: Reply, headers: dict[str, str] | None = None, *, asked: Headers | None = None) -> Response:
     """Return a reply as an HTTP response.
 
     Args:
         reply: the status and the JSON.
         headers: more headers.
+        asked: the headers of the request, for a long reply to be compressed where the visitor reads that.
     """
-    return Response(reply.body, reply.status, headers, media_type="application/json")
+    body, more = reply.body, dict(headers or {})
+    if asked is not None and len(body) >= _LONG and takes_gzip(asked):
+        # The quickest level: most visitors sit at this machine, where fewer bytes save no time.
+        body = gzip.compress(body, 1, mtime=0)
+        more |= {"content-encoding": "gzip", "vary": "accept-encoding"}
+    return Response(body, reply.status, more, media_type="application/json")
 
 
 class Guard:
@@ -226,6 +234,7 @@ class Guard:
                 await refusal.response(scope["path"])(scope, receive, send_guarded)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = self._within(scope)
         headers = Headers(scope=scope)
         # Host before token: the redirect with the token must not serve a rebound name.
         self._check_host(headers)
@@ -243,6 +252,11 @@ class Guard:
             await self._refuse_body(receive, _declared(headers), most)
         await self._app(scope, _CountedBody(receive, self._limits, most), send)
 
+    def _within(self, scope: Scope) -> Scope:
+        """Return a request with its path below the base of the lab's addresses; most proxies take the base away."""
+        base, path = self._address.base, scope["path"]
+        return {**scope, "path": "/" + path.removeprefix(base)} if len(base) > 1 and path.startswith(base) else scope
+
     def _check_host(self, headers: Headers) -> None:
         if not self._address.allows(headers.get("host", "")):
             message = "This address is not known here."
@@ -251,7 +265,8 @@ class Guard:
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         """Refuse requests of other pages; links to pages are permitted."""
         origin = headers.get("origin")
-        foreign = origin is not None and origin.lower() != f"http://{headers['host'].lower()}"
+        own = {f"http://{headers['host'].lower()}", *self._address.origins}
+        foreign = origin is not None and origin.lower() not in own
         # Older browsers send no Sec-Fetch headers; Origin catches their foreign requests. "none" is a typed address.
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign or (elsewhere and not _is_link(scope, headers)):
@@ -277,13 +292,24 @@ class Guard:
         """
         # The token leaves the address, so that it is neither bookmarked nor shown in a shared screenshot.
         rest = without_parameters(scope["query_string"].decode("latin-1"))
-        target = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+        # Relative, as a proxy may have taken a part of the path away.
+        target = "./" + quote(scope["path"].rpartition("/")[2]) + (f"?{rest}" if rest else "")
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             response: Response = RedirectResponse(target, status_code=303)
         else:
             response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={html.escape(target)}">')
         # Strict: requests that other sites trigger carry no cookie, even for top-level navigation.
-        response.set_cookie(self._entry.cookie, token, httponly=True, samesite="strict", path="/")
+        # Without a base the browser takes the folder of the page as it sees it: behind a proxy, other people's servers
+        # may have the same name.
+        base, secure = self._address.base, self._address.is_encrypted(headers["host"])
+        response.set_cookie(
+            self._entry.cookie,
+            token,
+            httponly=True,
+            secure=secure,
+            samesite="strict",
+            path=base if len(base) > 1 else None,
+        )
         return response
 
     def _refusal(self, scope: Scope) -> Response:

@@ -8,18 +8,23 @@ system may differ (on Windows they come from the registry), and with `nosniff` a
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from downslope.lab._modules import joined
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -29,6 +34,9 @@ _PART = re.compile(r"<!-- part (\w+)(?:: (.*?))? -->")
 _WORD = re.compile(r"<!-- word (\d) -->")
 _LANGUAGES = "<!-- languages -->"
 _TEXTS = re.compile(r"learn/texts\.([a-z]{2,3})\.json")
+_LINK = re.compile(r'(?<=["\'])static/([\w/.-]+)(?=["\'])')
+_LEAST = 1000  # bytes from which compressing pays
+_YEAR = 31_536_000  # seconds
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -71,7 +79,9 @@ PAGES = (
 
 
 def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the pages by address.
+    """Return the pages by address, with links that are relative to it.
+
+    Links to static files hold the version of each, so that browsers may keep the files for good.
 
     Parts that several pages share are in `parts`, included by `<!-- part name -->`; `<!-- part name: first, second -->`
     fills `<!-- word 1 -->` and `<!-- word 2 -->` of the part.
@@ -87,7 +97,18 @@ def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     languages = _languages(files)
     whole = {page: main.replace(_LANGUAGES, languages) for page, main in whole.items()}
     styles = {page: _style(page) if f"{page.name}.css" in files else "" for page in whole}
-    return {page.path: _filled(shell, page, main, styles[page]).encode() for page, main in whole.items()}
+    filled = {page.path: _filled(shell, page, main, styles[page]) for page, main in whole.items()}
+    return {path: _LINK.sub(lambda match: _versioned(files, match), text).encode() for path, text in filled.items()}
+
+
+def _versioned(files: Mapping[str, bytes], match: re.Match[str]) -> str:
+    name = match[1]
+    return f"static/{name}?v={version(files[name])}" if name in files else match[0]
+
+
+def version(body: bytes) -> str:
+    """Return what tells the versions of a file apart."""
+    return hashlib.sha256(body).hexdigest()[:20]
 
 
 def _part(files: Mapping[str, bytes], match: re.Match[str]) -> str:
@@ -105,7 +126,7 @@ def _languages(files: Mapping[str, bytes]) -> str:
 
 def _style(page: Page) -> str:
     """Return the link to a style sheet of a page's own, `<name>.css`."""
-    return f'<link rel="stylesheet" href="/static/{page.name}.css">'
+    return f'<link rel="stylesheet" href="static/{page.name}.css">'
 
 
 def _filled(shell: str, page: Page, main: str, style: str) -> str:
@@ -116,7 +137,18 @@ def _filled(shell: str, page: Page, main: str, style: str) -> str:
 
 def _links(here: Page) -> str:
     current = ' aria-current="page"'
-    return "".join(f'<a href="{page.path}"{current if page is here else ""}>{page.title}</a>' for page in PAGES)
+    return "".join(
+        f'<a href="{page.path[1:] or "./"}"{current if page is here else ""}>{page.title}</a>' for page in PAGES
+    )
+
+
+def scripts(files: Mapping[str, File]) -> dict[str, File]:
+    """Return the script of each page, all its modules in a single file, by its path."""
+    sources = {path: file.body.decode() for path, file in files.items() if path.endswith(".js")}
+    mains = {page.name: f"js/{page.name}/main.js" for page in PAGES}
+    return {
+        f"{name}.js": File(joined(sources, main).encode(), ".js") for name, main in mains.items() if main in sources
+    }
 
 
 class File:
@@ -130,7 +162,15 @@ class File:
     def __init__(self, body: bytes, suffix: str) -> None:
         self.body = body
         self.media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
-        self.tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        self.version = version(body)
+
+    @cached_property
+    def compressed(self) -> bytes | None:
+        """The content compressed by gzip, made once; None where that saves nothing."""
+        if len(self.body) < _LEAST:
+            return None
+        packed = gzip.compress(self.body, 9, mtime=0)
+        return packed if len(packed) < len(self.body) else None
 
 
 def read_files(folder: Path) -> dict[str, File]:
@@ -178,9 +218,23 @@ class Files:
         file = self._files.get(scope["path_params"].get("name", ""))
         if file is None:
             raise HTTPException(404)
-        headers = {"etag": file.tag, "cache-control": "no-cache"}
-        if file.tag in Headers(scope=scope).get("if-none-match", ""):
+        asked = Headers(scope=scope)
+        wanted = parse_qs(scope["query_string"].decode("latin-1")).get("v")
+        keep = f"private, max-age={_YEAR}, immutable" if wanted == [file.version] else "no-cache"
+        packed = file.compressed if takes_gzip(asked) else None
+        # Other bytes, another tag.
+        tag = f'"{file.version}"' if packed is None else f'"{file.version}-gzip"'
+        headers = {"etag": tag, "cache-control": keep, "vary": "accept-encoding"}
+        if tag in asked.get("if-none-match", ""):
             response = Response(None, 304, headers)
-        else:
+        elif packed is None:
             response = Response(file.body, 200, headers, media_type=file.media_type)
+        else:
+            response = Response(packed, 200, {**headers, "content-encoding": "gzip"}, media_type=file.media_type)
         await response(scope, receive, send)
+
+
+def takes_gzip(headers: Headers) -> bool:
+    """Return whether a visitor reads what gzip has compressed."""
+    codings = [coding.replace(" ", "") for coding in headers.get("accept-encoding", "").lower().split(",")]
+    return any(coding.partition(";")[0] == "gzip" and not coding.endswith(";q=0") for coding in codings)

@@ -11,8 +11,8 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +37,16 @@ class Address:
     Args:
         host: the name or number that was bound; "0.0.0.0" and "::" are all addresses of this machine.
         port: the port.
+        base: the path before that of each page, from `/` to `/`.
+        hosts: more names by which requests may call the lab, each with a port or for all.
+        origins: more origins of its pages, such as `https://hub.example.org`.
     """
 
     host: str
     port: int
+    base: str = "/"
+    hosts: frozenset[str] = frozenset()
+    origins: tuple[str, ...] = ()
 
     @property
     def loopback(self) -> bool:
@@ -52,21 +58,36 @@ class Address:
     def url(self) -> str:
         """The address to open in a browser."""
         host = _outward(self.host) if self._every else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{self.base}"
+
+    @property
+    def url_outside(self) -> str:
+        """The address to open where another origin stands before the lab."""
+        return f"{self.origins[0]}{self.base}" if self.origins else self.url
+
+    def is_encrypted(self, host: str) -> bool:
+        """Return whether visitors who call the lab by this `Host` see an encrypted page."""
+        return f"https://{host.lower()}" in self.origins
 
     def allows(self, host: str) -> bool:
         """Return whether a request may have this `Host`.
 
         A foreign site can point its own name to this machine (DNS rebinding); its requests then carry that name. It
-        cannot do so with a number.
+        cannot do so with a number. The port guards against nothing: tunnels lead from another port of a machine here.
 
         Args:
             host: the header: a name or number, and the port.
         """
         name, port = _split(host.lower())
+        if port is None:
+            return False
+        if name in _LOOPBACK_NAMES or not self.hosts.isdisjoint({name, host.lower()}):
+            return True
+        if {f"http://{host.lower()}", f"https://{host.lower()}"}.intersection(self.origins):
+            return True
         if port != self.port:
             return False
-        if name in _LOOPBACK_NAMES or name == self.host.lower():
+        if name == self.host.lower():
             return True
         return self._every and (_number(name) is not None or name in _own_names())
 
@@ -74,6 +95,45 @@ class Address:
     def _every(self) -> bool:
         number = _number(self.host)
         return number is not None and number.is_unspecified
+
+
+def checked_base(base_url: str) -> str:
+    """Return the base of the lab's addresses, from `/` to `/`.
+
+    Raises:
+        SettingError: if it is no path.
+    """
+    base = f"/{base_url.strip('/')}/" if base_url.strip("/") else "/"
+    if not base_url.startswith("/") or re.fullmatch(r"(/|(/[\w.~@:%+-]+)+/)", base) is None:
+        raise ds.SettingError(f"{base_url!r} is no path.", hint="Write it as /user/name/proxy/8765/.")
+    return base
+
+
+def checked_host(name: str) -> str:
+    """Return a name that requests may call the lab by.
+
+    Raises:
+        SettingError: if it is no name or number of a machine, with or without a port.
+    """
+    if re.fullmatch(r"([\w-]+(\.[\w-]+)*|\[[0-9a-f:]+\])(:\d{1,5})?", name, re.IGNORECASE) is None:
+        hint = "Write it as hub.example.org, or with its port as hub.example.org:8443."
+        raise ds.SettingError(f"{name!r} is no name of a machine.", hint=hint)
+    return name.lower().removeprefix("[").replace("]", "") if name.endswith("]") else name.lower()
+
+
+def checked_origin(origin: str) -> str:
+    """Return an origin as browsers write it.
+
+    Raises:
+        SettingError: if it is none.
+    """
+    match = re.fullmatch(r"(https?)://([\w.-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?/?", origin, re.IGNORECASE)
+    if match is None:
+        hint = "Write scheme, name and port, as https://hub.example.org or http://localhost:9000."
+        raise ds.SettingError(f"{origin!r} is no origin.", hint=hint)
+    scheme, name, port = match[1].lower(), match[2].lower(), match[3]
+    usual = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{name}" if port in (None, usual) else f"{scheme}://{name}:{port}"
 
 
 def bind(host: str, port: int | None) -> tuple[socket.socket, Address]:
@@ -172,6 +232,9 @@ def serve(
     token: str | bool | None = None,
     runs: str | Path = ".",
     scheduler: str | None = None,
+    base_url: str = "/",
+    allow_hosts: Iterable[str] = (),
+    allow_origins: Iterable[str] = (),
 ) -> None:
     """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
 
@@ -184,16 +247,29 @@ def serve(
             reach always require one.
         runs: folder to search for saved runs (3 levels).
         scheduler: address of a Dask scheduler, over whose workers races and prescriptions are spread.
+        base_url: path under which a proxy shows the lab, such as "/user/ada/proxy/8765/".
+        allow_hosts: more names, exact, by which requests may call the lab: "hub.example.org", or with a port.
+        allow_origins: more origins, exact, of its pages: "https://hub.example.org". Their names are allowed as well.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
         SettingError: if the port is taken, the host is not this machine, the token has other characters or is missing
-            where other machines reach the address, or there is no such folder.
+            where other machines reach the address, there is no such folder, or `base_url`, a name or an origin is not
+            in its form.
     """
     folder = Path(runs)
     if not folder.is_dir():
         raise ds.SettingError(f"there is no folder {str(runs)!r} to look for runs in")
-    open_lab = running(host=host, port=port, token=token, runs=folder, scheduler=scheduler)
+    open_lab = running(
+        host=host,
+        port=port,
+        token=token,
+        runs=folder,
+        scheduler=scheduler,
+        base_url=base_url,
+        allow_hosts=allow_hosts,
+        allow_origins=allow_origins,
+    )
     with contextlib.suppress(KeyboardInterrupt), open_lab as lab:
         print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
         if open_browser:
@@ -223,7 +299,7 @@ class Running:
     @property
     def url(self) -> str:
         """The address to open in a browser, with the token."""
-        return self.address.url + ("" if self.token is None else f"?token={self.token}")
+        return self.address.url_outside + ("" if self.token is None else f"?token={self.token}")
 
     def url_once(self) -> str:
         """Return an address that opens once; in place of the token, which would be seen among the processes."""
@@ -248,6 +324,9 @@ def running(
     static: Path | None = None,
     runs: Path | None = None,
     scheduler: str | None = None,
+    base_url: str = "/",
+    allow_hosts: Iterable[str] = (),
+    allow_origins: Iterable[str] = (),
 ) -> Iterator[Running]:
     """Keep a lab open while the block runs.
 
@@ -262,13 +341,19 @@ def running(
         static: the folder of static files; None for that of the package.
         runs: the folder to search for saved runs; None for the working directory.
         scheduler: as for `serve`.
+        base_url: as for `serve`.
+        allow_hosts: as for `serve`.
+        allow_origins: as for `serve`.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
-        SettingError: if the port, host or token cannot be used.
+        SettingError: if the port, host, token, base, a name or an origin cannot be used.
     """
     _require_extra()
+    base = checked_base(base_url)
+    hosts, origins = frozenset(map(checked_host, allow_hosts)), tuple(map(checked_origin, allow_origins))
     listening, address = bind(host, port)
+    address = replace(address, base=base, hosts=hosts, origins=origins)
     with contextlib.closing(listening):
         # The port is bound by now: a taken one is reported before any process starts.
         checked_token = _checked_token(token, address)

@@ -13,7 +13,18 @@
  */
 
 const PAUSE = 1000, LONGEST_PAUSE = 30_000; // milliseconds between two tries of what a page needs once
+/** Proxies pass on as it comes what is asked for by this name alone. */
+const STREAM = "text/event-stream";
+const DATA = "data: ";
 const PATIENCE = 1200; // milliseconds after which a request about another formula ends the running one
+/**
+ * Carries a request to the lab, as `fetch` does; a page that the lab does not serve has another carrier.
+ *
+ * @typedef {(path: string, options: RequestInit) => Promise<Response>} Carrier
+ * @type {Carrier}
+ */
+let carry = (path, options) => fetch(`api/${path}`, options);
+let isServed = true;
 /** Names this visit, so that the lab keeps its programs compiled between two requests. */
 export const VISITOR = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -24,6 +35,22 @@ const watchers = [];
 /** Files that the lab was given, by key, the latest last: a lab that was restarted has none of them. @type {Map<string, File>} */
 const files = new Map();
 const FILES = 4;
+
+/** Carry requests otherwise than to the server of the page. @param {Carrier} carrier */
+export function carryBy(carrier) {
+  carry = carrier;
+  isServed = false;
+}
+
+/** Return a static file of the lab. @param {string} path */
+export function fileOf(path) {
+  return isServed ? fetch(`static/${path}`) : carry(`static/${path}`, {});
+}
+
+/** Return the events of a run while it is written, or null where the page has to look for itself. @param {string} run */
+export function eventsOf(run) {
+  return isServed ? new EventSource(`api/follow?run=${encodeURIComponent(run)}&visitor=${VISITOR}`) : null;
+}
 
 /** What the lab refused or could not do, in words. */
 export class LabError extends Error {
@@ -141,13 +168,14 @@ function sendFile(file, signal) {
  * @param {string} verb
  * @param {Request} request
  * @param {AbortSignal} signal
+ * @param {string} [accept] the type of the reply
  */
-async function sendWithFile(verb, request, signal) {
-  const response = await send(verb, JSON.stringify(request), signal);
+async function sendWithFile(verb, request, signal, accept) {
+  const response = await send(verb, JSON.stringify(request), signal, accept);
   const file = files.get(request.table);
   if (response.status !== 410 || !file) return response;
   const kept = await sendFile(file, signal);
-  return kept.ok ? send(verb, JSON.stringify(request), signal) : response;
+  return kept.ok ? send(verb, JSON.stringify(request), signal, accept) : response;
 }
 
 /** Return whether the lab answers, and lets this page in. */
@@ -190,7 +218,7 @@ export async function untilDone(work) {
  */
 export async function follow(verb, request, onPiece, signal) {
   try {
-    const response = await sendWithFile(verb, request, signal);
+    const response = await sendWithFile(verb, request, signal, STREAM);
     if (!response.ok) throw new LabError((await parsed(response, signal)).error ?? {});
     if (!response.body) throw lostNow();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -198,7 +226,8 @@ export async function follow(verb, request, onPiece, signal) {
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       const lines = (rest + read.value).split("\n");
       rest = lines.pop() ?? "";
-      for (const piece of lines.map((line) => JSON.parse(line))) {
+      const pieces = lines.filter((line) => line.startsWith(DATA)).map((line) => JSON.parse(line.slice(DATA.length)));
+      for (const piece of pieces) {
         if (piece.error) throw new LabError(piece.error);
         if (Object.keys(piece).length) onPiece(piece);
       }
@@ -216,12 +245,14 @@ export async function follow(verb, request, onPiece, signal) {
  * @param {string} path
  * @param {string | File | null} body null to read
  * @param {AbortSignal} signal
+ * @param {string} [accept] the type of the reply
  */
-async function send(path, body, signal) {
+async function send(path, body, signal, accept = "application/json") {
   let response;
   try {
-    const headers = { "Content-Type": typeof body === "string" ? "application/json" : "application/octet-stream", "X-Visitor": VISITOR };
-    response = await fetch(`/api/${path}`, { method: body === null ? "GET" : "POST", headers, body, signal });
+    const type = typeof body === "string" ? "application/json" : "application/octet-stream";
+    const headers = { "Accept": accept, "Content-Type": type, "X-Visitor": VISITOR };
+    response = await carry(path, { method: body === null ? "GET" : "POST", headers, body, signal });
   } catch (error) {
     if (signal.aborted) throw error;
     throw lostNow();

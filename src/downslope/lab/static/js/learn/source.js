@@ -7,10 +7,9 @@
 
 /** @import { Asking, Lesson, Recording, Texts } from "./types.d.ts" */
 
-import { LabError, ask as askLab, untilDone } from "../api.js";
+import { LabError, ask as askLab, fileOf, untilDone } from "../api.js";
 import { keyOf } from "./requests.js";
 
-const FOLDER = "static/learn/"; // from the page
 const KEPT = 400; // replies, so that going back and forth on a slider asks nothing anew
 
 /** @type {Recording | null} */
@@ -29,7 +28,7 @@ export async function loadTexts(language) {
 /** Read a file of the course, again and again until the lab answers. @param {string} name @returns {Promise<any>} */
 function fetched(name) {
   return untilDone(async () => {
-    const response = await fetch(FOLDER + name).catch(() => null);
+    const response = await fileOf(`learn/${name}`).catch(() => null);
     if (!response?.ok) throw new LabError({ kind: "lost", message: "The lab does not answer." });
     return response.json();
   });

@@ -9,7 +9,7 @@
 /** @import { State } from "./state.js" */
 /** @import { Comparison, LayeredRun, ListedRun, SavedRun, Trouble } from "../types.d.ts" */
 
-import { ask, VISITOR } from "../api.js";
+import { ask, eventsOf } from "../api.js";
 import { Page } from "../page.js";
 
 const AGAIN = 4000; // milliseconds from one look at the folder to the next
@@ -111,12 +111,13 @@ export class Looking extends Page {
     this.#events?.close();
     this.#events = null;
     if (name === null) return;
-    const events = new EventSource(`/api/follow?run=${encodeURIComponent(name)}&visitor=${VISITOR}`);
+    const events = eventsOf(name);
+    if (!events) return;
     this.#events = events;
     // A refusal, as after a restart, closes it for good; the next look at the folder follows the run again.
     events.addEventListener("error", () => events === this.#events && events.readyState === EventSource.CLOSED && this.#follow(null));
-    this.#events.addEventListener("changed", () => this.#refresh(name));
-    this.#events.addEventListener("finished", async () => {
+    events.addEventListener("changed", () => this.#refresh(name));
+    events.addEventListener("finished", async () => {
       this.#follow(null);
       await this.#refresh(name);
       this.look();
