@@ -271,7 +271,7 @@ def _body_part(body: bytes) -> dict[str, object]:
 
 
 async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a line of JSON, or an event, for each piece; a refusal before the first is a response with its own status."""
+    """Send a line of JSON, or an event, for each piece; a refusal before the first is a response of its own."""
     first = await anext(replies, None)
     if first is None:
         return
