@@ -96,7 +96,9 @@ export function mountChapter(page, { finished, follower, go }) {
       answer("wrong", words.page("elsewhere", { formula: `\`${lesson.formula}\`` }));
       return;
     }
-    const { right, key, values } = figure.check();
+    const checked = figure.check();
+    if (!checked) return;
+    const { right, key, values } = checked;
     answer(right ? "right" : "wrong", words.chapter(lesson.id, key, values));
     if (!right) return;
     finished(lesson.id);

@@ -4,9 +4,16 @@ import { byId, make } from "../elements.js";
 import { Page } from "../page.js";
 import { mountShell } from "../shell.js";
 import { mountChapter } from "./chapter.js";
+import { mountNotes } from "./pinned.js";
 import { loadLessons, loadTexts } from "./source.js";
 import { newStore } from "./state.js";
+import { mountTeaching } from "./teaching.js";
 import { Words } from "./words.js";
+
+/** What stands around the page, by its place and the key of its words. @type {Record<string, string>} */
+const AROUND = {
+  ".skip": "skip", ".foot p": "footer", '.theme [data-theme=""]': "system", ".theme [data-theme=light]": "light", ".theme [data-theme=dark]": "dark",
+};
 
 const page = /** @type {Page<import("./state.js").State>} */ (new Page(newStore()));
 page.store.listen((changed, how) => page.emit("state", changed, how));
@@ -28,6 +35,14 @@ async function begin() {
     go: (id) => go(id),
   });
 
+  const notes = mountNotes(page);
+  const teaching = mountTeaching(page, {
+    turn: (by) => {
+      const other = chapters[indexOf(page.state.chapter) + by];
+      if (other) go(other.id);
+    },
+  });
+
   /** @param {string} id */
   function go(id) {
     page.set({ chapter: id, at: null }, { push: true });
@@ -41,7 +56,7 @@ async function begin() {
       const isDone = page.state.done?.includes(id) ?? false;
       const button = make("button", { type: "button", class: isDone ? "done" : "", "aria-current": index === now ? "step" : null },
         make("span", { class: "chapter-index", "aria-hidden": "true", text: isDone ? "✓" : index + 1 }),
-        make("span", { class: "chapter-title", text: words.chapter(id, "title") }),
+        make("span", { class: "chapter-title", text: words.chapter(id, "short") }),
         ...(isDone ? [make("span", { class: "unseen", text: ` (${words.page("done")})` })] : []));
       button.addEventListener("click", () => go(id));
       return make("li", {}, button);
@@ -57,13 +72,24 @@ async function begin() {
     for (const element of document.querySelectorAll("[data-text]")) {
       element.textContent = words.page(/** @type {HTMLElement} */ (element).dataset.text ?? "");
     }
-    const foot = document.querySelector(".foot p");
-    if (foot) foot.textContent = words.page("footer");
+    for (const [selector, key] of Object.entries(AROUND)) {
+      const element = document.querySelector(selector);
+      if (element) element.textContent = words.page(key);
+    }
+    for (const link of document.querySelectorAll(".pages a")) {
+      const name = new URL(/** @type {HTMLAnchorElement} */ (link).href).pathname.split("/").at(-1);
+      link.textContent = words.page(`page_${name || "descend"}`);
+    }
+    document.querySelector(".pages")?.setAttribute("aria-label", words.page("pages"));
+    document.querySelector(".theme")?.setAttribute("aria-label", words.page("colours"));
+    teaching.show(words);
   }
 
   function showChapter() {
     showCourse();
-    chapter.show(chapters[indexOf(page.state.chapter)], words);
+    const lesson = chapters[indexOf(page.state.chapter)];
+    chapter.show(lesson, words);
+    notes.show(lesson.id, words);
   }
 
   languages.addEventListener("change", () => page.set({ lang: languages.value }));
@@ -74,6 +100,7 @@ async function begin() {
     }
     if (changed.has("lang") || changed.has("chapter") || (how.back && changed.has("at"))) showChapter();
     else if (changed.has("done")) showCourse();
+    if (changed.has("teach")) teaching.show(words);
   });
   speak();
   showChapter();

@@ -32,6 +32,8 @@ export interface Lesson extends Example {
 /** The words of a chapter, by the ids of `lessons.json` and by the names that its figure uses. */
 export interface ChapterTexts {
   title: string;
+  /** The title among those of the other chapters. */
+  short: string;
   text: string[];
   question: string;
   hint: string;
@@ -98,8 +100,8 @@ export interface Answer {
 export interface Figure {
   /** Show another function: one of `others`, the lesson's own again, or one that a person typed. Rejects if it cannot. */
   show(example: Example): Promise<void>;
-  /** Check the answer that was placed on the figure. */
-  check(): Answer;
+  /** Check the answer that was placed on the figure; null while there is none to be had yet. */
+  check(): Answer | null;
   /** Go back to the beginning, with no answer placed. */
   reset(): void;
   /** Stop what moves; the host is emptied afterwards. */

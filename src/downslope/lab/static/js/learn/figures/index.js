@@ -2,7 +2,10 @@
 
 /** @import { FigureMaker } from "../types.d.ts" */
 
+import { figure as compass } from "./compass.js";
+import { figure as descent } from "./descent.js";
 import { figure as secant } from "./secant.js";
+import { figure as slices } from "./slices.js";
 
 /** @type {Record<string, FigureMaker>} */
-export const FIGURES = { secant };
+export const FIGURES = { secant, slices, compass, descent };

@@ -1,10 +1,13 @@
 /** What figures are built of: plots, curves, points that are moved, and labelled sliders over listed positions. */
 
-/** @import { Point, Range, Scale, Value } from "../../types.d.ts" */
+/** @import { Grid, Point, Range, Scale, Value } from "../../types.d.ts" */
 
 import { draw, make } from "../../elements.js";
 import { Frame, round, through } from "../../frame.js";
+import { drawLand } from "../../land.js";
 
+const TALLEST = 0.52; // of the window's height: a map
+const HEAD = 11, NECK = 0.42; // pixels of an arrow's head, and its half width as a share of that
 const FAR = 9e4; // pixels beyond which a curve is bent, where it cannot be seen
 /** @type {Record<string, Point>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
@@ -17,7 +20,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], Arr
  * @property {Scale} x
  * @property {Scale} y
  * @property {HTMLElement} box
- * @property {(ranges: { x: Range, y: Range, xName?: string, yName?: string, names?: string[] }) => void} show
+ * @property {(ranges: { x: Range, y: Range, xTicks?: number[], xName?: string, yName?: string, names?: string[] }) => void} show
  */
 
 /**
@@ -43,14 +46,81 @@ export function plotIn(host, { title, className = "", margin = { top: 24, right:
 
   function set() {
     if (!shown || !frame.width) return;
-    const { x, y, ...axes } = shown;
+    const { x, y, xTicks, ...axes } = shown;
     plot.x = d3.scaleLinear(x, frame.along);
+    if (xTicks) plot.x.ticks = () => xTicks;
     plot.y = d3.scaleLinear(y, frame.up);
     frame.setAxes(plot.x, plot.y, axes);
     redraw();
   }
 
   return plot;
+}
+
+/**
+ * Put a map into a host: lines of equal height over two variables, in a plot of the shape of its box, so that a unit is as long along
+ * both where `isEqual`. `show` draws a grid; `redraw` is called after it was drawn.
+ *
+ * @param {HTMLElement} host
+ * @param {{ title: string, tallest?: number, redraw: () => void }} options
+ */
+export function mapIn(host, { title, tallest = TALLEST, redraw }) {
+  const margin = { top: 24, right: 14, bottom: 38, left: 46 };
+  const holder = make("div", { class: "map" });
+  host.append(holder);
+  const plot = plotIn(holder, { title, className: "shaped", margin, redraw: () => drawAll() });
+  const land = plot.frame.layer("land");
+  /** @type {Grid | null} */
+  let grid = null;
+  let ratio = 1;
+  new ResizeObserver(() => shape()).observe(holder);
+
+  /** Give the plot the shape of the box, as large as there is room. */
+  function shape() {
+    const { top, right, bottom, left } = margin;
+    const [along, up] = [holder.clientWidth - left - right, Math.max(tallest * innerHeight, 240) - top - bottom];
+    if (along <= 0) return;
+    const width = Math.min(along, up * ratio);
+    plot.frame.svg.style.width = `${Math.floor(width + left + right)}px`;
+    plot.frame.svg.style.height = `${Math.floor(width / ratio + top + bottom)}px`;
+  }
+
+  /** @param {Grid} shown @param {string[]} names @param {{ isEqual: boolean }} options */
+  function show(shown, names, { isEqual }) {
+    grid = shown;
+    const [x, y] = grid.over.map((name) => /** @type {Grid} */ (grid).box[name]);
+    ratio = isEqual ? (x[1] - x[0]) / (y[1] - y[0]) : 1.15;
+    shape();
+    plot.show({ x, y, xName: grid.over[0], yName: grid.over[1], names });
+  }
+
+  function drawAll() {
+    if (!grid) return;
+    drawLand(land, grid, plot.x, plot.y);
+    redraw();
+  }
+
+  return Object.assign(plot, { showGrid: show });
+}
+
+/**
+ * Return an arrow between two points in pixels.
+ *
+ * @param {string} className
+ * @param {Point} from
+ * @param {Point} to
+ */
+export function arrowOf(className, [left, low], [right, high]) {
+  const [across, up] = [right - left, high - low];
+  const length = Math.hypot(across, up);
+  if (!(length > 1)) return draw("g", { class: className });
+  const [cos, sin] = [across / length, up / length];
+  const head = Math.min(HEAD, length);
+  const [neckX, neckY] = [right - cos * head, high - sin * head];
+  const half = head * NECK;
+  return draw("g", { class: className },
+    draw("path", { class: "arrow-line", d: `M${round(left)},${round(low)}L${round(neckX)},${round(neckY)}` }),
+    draw("path", { class: "arrow-head", d: `M${round(right)},${round(high)}L${round(neckX - sin * half)},${round(neckY + cos * half)}L${round(neckX + sin * half)},${round(neckY - cos * half)}Z` }));
 }
 
 /**
@@ -114,14 +184,15 @@ export function labelOf({ frame }, text, [x, y], { className = "", anchor = "mid
 
 /**
  * Put a point into a plot that is dragged or moved by the arrow keys. `drag` gets pixels, `nudge` a number of steps to the right
- * and upwards, ten with Shift or a page key. `put` moves it and names it for a screen reader.
+ * and upwards, five with Shift. `put` moves it and names it for a screen reader.
  *
  * @param {Plot} plot
- * @param {{ isFlat?: boolean, drag: (point: Point) => void, nudge: (right: number, up: number) => void }} options
+ * @param {{ isFlat?: boolean, clicks?: boolean, drag: (point: Point) => void, nudge: (right: number, up: number) => void }} options `clicks`
+ *   says whether a click on the plot moves it there
  */
-export function handleIn({ frame }, { isFlat = false, drag, nudge }) {
+export function handleIn({ frame }, { isFlat = false, clicks = true, drag, nudge }) {
   const role = isFlat ? { role: "slider", "aria-valuenow": 0 } : { role: "application", "aria-roledescription": "movable point" };
-  const handle = draw("g", { class: "ring", tabindex: "0", ...role },
+  const handle = draw("g", { class: "ring", tabindex: "0", hidden: "", ...role },
     draw("circle", { class: "ring-reach", r: 22 }), draw("circle", { class: "ring-focus", r: 15 }), draw("circle", { class: "ring-line", r: 8.5 }));
   frame.above.append(handle);
   let isDragged = false;
@@ -147,7 +218,11 @@ export function handleIn({ frame }, { isFlat = false, drag, nudge }) {
     const far = event.shiftKey ? 5 : 1;
     nudge(arrow[0] * far, arrow[1] * far);
   });
-  frame.svg.addEventListener("click", (event) => !handle.contains(/** @type {Node} */ (event.target)) && drag(d3.pointer(event, frame.svg)));
+  if (clicks) {
+    frame.svg.addEventListener("click", (event) => {
+      if (!(event.target instanceof Element) || !event.target.closest(".ring")) drag(d3.pointer(event, frame.svg));
+    });
+  }
 
   /**
    * @param {Point} at in pixels

@@ -174,8 +174,9 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
 
   /** @type {Figure["check"]} */
   function check() {
-    const slope = reply?.slope ?? NaN;
-    const steepest = d3.max(reply?.slope_range ?? [1], (/** @type {number} */ end) => Math.abs(end)) ?? 1;
+    if (!reply) return null;
+    const slope = reply.slope ?? NaN;
+    const steepest = Math.max(...reply.slope_range.map(Math.abs));
     const right = Math.abs(slope) <= LEVEL * steepest;
     return { right, key: right ? "right" : slope > 0 ? "rising" : "falling", values: { x: point, slope } };
   }
