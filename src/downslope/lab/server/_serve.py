@@ -349,7 +349,7 @@ def running(
         MissingExtraError: if the extra `lab` is not installed.
         SettingError: if the port, host, token, base, a name or an origin cannot be used.
     """
-    _require_extra()
+    require_extra()
     base = checked_base(base_url)
     hosts, origins = frozenset(map(checked_host, allow_hosts)), tuple(map(checked_origin, allow_origins))
     listening, address = bind(host, port)
@@ -442,7 +442,7 @@ def _checked_token(token: object, address: Address) -> str | None:
     return token
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
     """Raise, with what to install, if a package of the extra is missing."""
     try:
         import starlette  # noqa: F401 - imported only to see whether it is installed

@@ -1,0 +1,198 @@
+"""Recorded replies, and the one file that holds them with their page.
+
+Everything stands in the file: styles, the page, and as compressed text d3, the scripts and the recording. A script of a few
+lines, permitted by its hash like the other two, unpacks them. So the policy of the page refuses every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from downslope.lab._modules import joined
+
+STATIC = Path(__file__).parents[1] / "static"
+
+_LEAST_SHARED = 60  # characters of JSON from which a part that comes several times is written once
+_HEAD = re.compile(r"<link rel=\"(?:icon|stylesheet|modulepreload)\"[^>]*>\n?|<script\b[^>]*></script>\n?")
+_MARK = re.compile(r'(<img class="mark"[^>]*?src=)"[^"]*"')
+_PAGES = re.compile(r'(<nav class="pages" id="pages"[^>]*>).*?</nav>', re.DOTALL)
+_MAIN = re.compile(r'(<main id="main"[^>]*>)')
+_FOOT = re.compile(r'<footer class="foot">.*?</footer>', re.DOTALL)
+_EXPORTED = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
+_BODY = re.compile(r"<body\b")
+
+_BOOT = """\
+(async () => {
+  const unpacked = async (id) => {
+    const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  };
+  const run = (text) => {
+    const script = document.createElement("script");
+    script.textContent = text;
+    document.head.append(script);
+  };
+  const [d3, page, data] = await Promise.all(["packed-d3", "packed-page", "packed-data"].map(unpacked));
+  globalThis.downslopeRecording = JSON.parse(data);
+  run(d3);
+  run(page);
+})().catch((error) => {
+  const lost = document.getElementById("lost");
+  lost.hidden = false;
+  lost.textContent = "This browser cannot show this page; one from 2023 or later can.";
+  throw error;
+});
+"""
+
+
+@dataclass
+class Recording:
+    """Replies to requests of a page, and what the page needs to know of them.
+
+    Args:
+        about: for the page: the state in which it begins, and what may be changed.
+        entries: verb, request and reply.
+        ignored: verb → fields of its requests that change nothing of a recorded reply.
+        lands: grids around the paths, the smallest box first.
+    """
+
+    about: dict[str, Any]
+    entries: list[tuple[str, dict[str, Any], Any]] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    lands: list[dict[str, Any]] = field(default_factory=list)
+
+    def packed(self) -> bytes:
+        """Return the recording as compressed JSON, in which parts that come several times are written once."""
+        data = {
+            "entries": [list(entry) for entry in self.entries],
+            "ignored": self.ignored,
+            "lands": self.lands,
+            "about": self.about,
+        }
+        return zlib.compress(_shared(data).encode(), 9)
+
+
+def page_file(name: str, recording: Recording, *, note: str, entry: str, language: str = "en") -> bytes:
+    """Return a page with its recording as an HTML file.
+
+    Args:
+        name: the name of the page, as its part and its scripts are called.
+        recording: the replies.
+        note: says what was recorded, for the head of the page.
+        entry: the path of the script that begins, from the folder of scripts.
+        language: of the page.
+    """
+    files = _texts()
+    policy, (boot, style, *packed) = _contents(files, entry)
+    packed.append(_base64(recording.packed()))
+    head = (
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<link rel="icon" type="image/svg+xml" href="{_image(files["favicon.svg"])}">\n<style>{style}</style>\n'
+    )
+    blocks = "".join(
+        f'<script type="text/plain" id="packed-{part}">{text}</script>\n'
+        for part, text in zip(("d3", "page", "data"), packed, strict=True)
+    )
+    text = _whole_page(files, name)
+    text = _HEAD.sub("", text).replace("</head>", f"{head}</head>", 1)
+    text = _MARK.sub(lambda match: f'{match[1]}"{_image(files["favicon.svg"])}"', text)
+    text = _PAGES.sub(r"\1</nav>", text)
+    text = _MAIN.sub(lambda match: f'{match[1]}\n<p class="recorded-note" id="recorded">{html.escape(note)}</p>', text)
+    text = _FOOT.sub("", text).replace("</body>", f"{blocks}<script>{boot}</script>\n</body>", 1)
+    text = _BODY.sub('<body class="recorded"', text.replace('<html lang="en">', f'<html lang="{language}">', 1), count=1)
+    return text.encode()
+
+
+def _whole_page(files: Mapping[str, str], name: str) -> str:
+    """Return a page of the lab as the lab sends it."""
+    from downslope.lab.server._pages import PAGES, assembled
+
+    page = next(page for page in PAGES if page.name == name)
+    return assembled({path: text.encode() for path, text in files.items()})[page.path].decode()
+
+
+def _texts() -> dict[str, str]:
+    """Return the static files by path."""
+    paths = [path for path in sorted(STATIC.rglob("*")) if path.is_file()]
+    return {path.relative_to(STATIC).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+
+def _contents(files: Mapping[str, str], entry: str) -> tuple[str, list[str]]:
+    """Return the policy of a page, and its start, its style, d3 and its scripts, the last two packed."""
+    modules = {path.removeprefix("js/"): text for path, text in files.items() if path.endswith(".js")}
+    names = ", ".join(_EXPORTED.findall(modules["api.js"]))
+    modules["api.js"] = f'import {{ {names} }} from "./recorded.js";\nexport {{ {names} }};\n'
+    style = "".join(text for path, text in files.items() if path.endswith(".css"))
+    d3, page = files["vendor/d3.min.js"], joined(modules, entry)
+    scripts = " ".join(_hash(script) for script in (_BOOT, d3, page))
+    policy = f"default-src 'none'; script-src {scripts}; style-src {_hash(style)}; img-src data: blob:; " + (
+        "base-uri 'none'; form-action 'none'"
+    )
+    return policy, [_BOOT, style, *(_base64(zlib.compress(script.encode(), 9)) for script in (d3, page))]
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _image(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{_base64(svg.encode())}"
+
+
+def _shared(data: Any) -> str:
+    """Return data as JSON in which a part that comes several times is written once, and its number elsewhere."""
+    counts: Counter[str] = Counter(_parts(data))
+    numbers: dict[str, int] = {}
+    shared: list[str] = []
+
+    def text_of(value: Any) -> str:
+        text = _text(value)
+        if len(text) < _LEAST_SHARED or isinstance(value, int | float):
+            return text
+        if counts[text] < 2:
+            return inside(value)
+        if text not in numbers:
+            written = inside(value)
+            numbers[text] = len(shared)
+            shared.append(written)
+        return f'{{"$":{numbers[text]}}}'
+
+    def inside(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return f"[{','.join(map(text_of, value))}]"
+        if isinstance(value, dict):
+            return "{" + ",".join(f"{_text(name)}:{text_of(entry)}" for name, entry in value.items()) + "}"
+        return _text(value)
+
+    recording = inside(data)
+    return f'{{"shared":[{",".join(shared)}],"recording":{recording}}}'
+
+
+def _parts(value: Any) -> Iterator[str]:
+    """Yield each list, object and text in data as JSON, where it is long."""
+    text = _text(value)
+    if len(text) < _LEAST_SHARED:
+        return
+    yield text
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for entry in inner:
+        if isinstance(entry, dict | list | tuple | str):
+            yield from _parts(entry)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
