@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from typer.models import CommandInfo
 
 import downslope as ds
 from downslope.cli import _descents, _ensembles, _fits, _formulas, _options, _remedies, _training
+from downslope.cli import _print as show
 from downslope.cli._signals import Signals
 
 Port = Annotated[
@@ -54,10 +56,24 @@ AllowOrigin = Annotated[
         "--allow-origin", metavar="ORIGIN", help="An origin, exact, of its pages: https://hub.example.org. Repeatable."
     ),
 ]
+Shown = Annotated[
+    str | None, typer.Argument(metavar="[FORMULA]", help="With --export: the page Descend of this formula.")
+]
+Export = Annotated[
+    Path | None,
+    typer.Option("--export", metavar="FILE", help="Write the course, or FORMULA, as one .html that works offline."),
+]
+Chapter = Annotated[
+    str | None, typer.Option("--chapter", metavar="N", help="With --export: only this chapter, a number or a name.")
+]
+Language = Annotated[
+    str | None, typer.Option("--language", metavar="TAG", help="With --export: the only language, en or de.")
+]
 
 
 def lab(
     context: typer.Context,
+    formula: Shown = None,
     port: Port = None,
     host: Host = "127.0.0.1",
     browser: Browser = True,
@@ -67,8 +83,17 @@ def lab(
     base_url: BaseUrl = "/",
     allow_host: AllowHost = None,
     allow_origin: AllowOrigin = None,
+    export: Export = None,
+    chapter: Chapter = None,
+    language: Language = None,
 ) -> None:
     """Open a local page to see, drag and understand a descent."""
+    if export is not None:
+        page = ds.lab.export(export, formula, chapter=chapter, language=language, progress=_say)
+        show.files({"page": str(page)})
+        return
+    if any(choice is not None for choice in (formula, chapter, language)):
+        raise ds.SettingError("a formula, a chapter and a language are of --export", hint="--export lesson.html")
     visitors = None if token else False
     ds.lab.serve(
         host=host,
@@ -83,6 +108,11 @@ def lab(
     )
     if isinstance(context.obj, Signals):
         context.obj.forget()  # Ctrl-C is how a lab is closed
+
+
+def _say(doing: str) -> None:
+    """Say what is recorded next."""
+    print(f"{doing} …", file=sys.stderr, flush=True)
 
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (

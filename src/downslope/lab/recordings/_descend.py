@@ -1,15 +1,17 @@
-"""The recording of the page Descend: the rates of the slider at its start, a few of them at other starts, and the steps."""
+"""The recording of the page Descend: the slider's rates at its start, a few of them at other starts, and the steps."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import downslope as ds
-from downslope._text import number
-from downslope.lab.recordings._packing import Recording
+from downslope._text import listed, number
+from downslope.lab.recordings._packing import packed, page_file
 from downslope.lab.replies._descent import descend, steps
 from downslope.lab.replies._formula_verbs import derive, grid, rates, read
 from downslope.lab.replies._request import Box, PageRequest, factor, filling
@@ -22,18 +24,63 @@ _OF_BEST = (0.1, 0.4, 1.0)  # a few rates, as shares of the best one
 _OF_BOUND = (0.97, 1.1)  # and of the largest stable one
 _OF_PICTURE = ["grid", "box", "ratio", "equal", "heights"]  # fields of a request that only choose what is drawn
 _OF_ARITHMETIC = 5  # digits
+_SLACK = 2000  # bytes of the note, and of rounding
 
 Point = dict[str, float]
+Entry = tuple[str, dict[str, Any], Any]  # verb, request, reply
 
 
-def recorded(request: dict[str, Any], most: int) -> Iterator[str | Recording]:
-    """Yield in words what is recorded next, and at last the recording.
+@dataclass
+class Recording:
+    """Replies to requests of the page, and what it needs to know of them.
 
-    The rates come first, then the other starts, a rate at a time while the file stays small enough.
+    Args:
+        about: the state in which it begins, and what may be changed.
+        entries: verb, request and reply.
+        ignored: verb → fields of its requests that change nothing of a recorded reply.
+        lands: grids around the paths, the smallest box first.
+    """
+
+    about: dict[str, Any]
+    entries: list[Entry] = field(default_factory=list)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
+    lands: list[dict[str, Any]] = field(default_factory=list)
+
+    def packed(self) -> bytes:
+        """Return the recording as compressed JSON."""
+        return packed(vars(self))
+
+
+def descend_file(request: dict[str, Any], most: int) -> Iterator[str | bytes]:
+    """Yield in words what is recorded next, and at last the file with the page.
 
     Args:
         request: formula, start, rate, method, steps and over, as the page sends them; start and rate may be missing.
-        most: bytes of the compressed recording.
+        most: bytes of the file.
+    """
+    page = functools.partial(page_file, "descend", entry="descend/recorded.js", replaced={"api.js": "recorded.js"})
+    room = int((most - _SLACK - len(page(b"", note=""))) * 3 / 4)  # in base64, three bytes are four letters
+    for piece in _recorded(request, room):
+        yield piece if isinstance(piece, str) else page(piece.packed(), note=_note(piece.about))
+
+
+def _note(about: dict[str, Any]) -> str:
+    """Say what was recorded."""
+    rates_count, starts, few = (len(about[name]) for name in ("rates", "starts", "few"))
+    kept = [f"{rates_count} learning rates"] if rates_count else []
+    if starts > 1:
+        kept.append(f"{starts} starts" + (f" with {few} learning rate{'s' if few > 1 else ''} each" if few else ""))
+    what = listed([*kept, "the steps of each descent"])
+    return (
+        f"Recorded with downslope {ds.__version__}: {what}. The slider and the start move among these. Other formulas, "
+        "methods and numbers of steps, races and the surface need “downslope lab”."
+    )
+
+
+def _recorded(request: dict[str, Any], most: int) -> Iterator[str | Recording]:
+    """Yield in words what is recorded next, and at last the recording.
+
+    The rates come first, then the other starts, a rate at a time while the file stays small enough.
     """
     yield "The slider"
     base, reading = _begun(request)
@@ -41,51 +88,35 @@ def recorded(request: dict[str, Any], most: int) -> Iterator[str | Recording]:
     over, home, box = first["over"], base["start"], {name: tuple(first["box"][name]) for name in first["over"]}
     all_rates, few = _rates(base, first["rate"])
     starts = [home, *_lattice(home, over, box)]
+    state = {"f": base["formula"], "at": home, "rate": first["rate"]}
     about = {
-        "first": {
-            "f": base["formula"],
-            "at": home,
-            "rate": first["rate"],
-            "method": base["method"],
-            "steps": base["steps"],
-            "over": base["over"],
-        },
+        "first": {**state, "method": base["method"], "steps": base["steps"], "over": base["over"]},
         "starts": [home],
         "rates": all_rates,
-        "few": few,
+        "few": [],
         "spans": {name: high - low for name, (low, high) in box.items()},
     }
-    recording = Recording(about, ignored={"descend": _OF_PICTURE, "steps": _OF_PICTURE, "grid": _OF_PICTURE})
+    recording = Recording(about, ignored=dict.fromkeys(("descend", "steps", "grid"), _OF_PICTURE))
     recording.lands = _lands(base, over, box)
-    recording.entries = [("read", {"formula": base["formula"]}, reading)]
+    recording.entries = [("read", {"formula": base["formula"]}, reading), *_rates_at(base, home)]
     with contextlib.suppress(ds.DownslopeError):
         recording.entries.append(("derive", {"formula": base["formula"]}, derive(base)))
-    _add_rates(recording, base, home)
-    while True:
-        core = [entry for rate in all_rates or [None] for entry in _descents({**base, "rate": rate}, reading)]
-        recording.entries += core
-        if len(recording.packed()) <= most or len(all_rates) < 2:
-            break
-        recording.entries = recording.entries[: -len(core)]
+    size, core = len(recording.packed()), _layer([{**base, "rate": rate} for rate in all_rates or [None]], reading)
+    while size + len(packed(core)) > most and len(all_rates) > 1:
         about["rates"] = all_rates = sorted({*all_rates[::2], first["rate"]})
-    if len(starts) == 1:
-        yield recording
-        return
-    about["few"] = [rate for rate in few if rate in all_rates] or all_rates[:1]
-    chosen: list[float | None] = [first["rate"], *(rate for rate in about["few"] if rate != first["rate"])]
-    about["few"] = []
-    kept = list(recording.entries)
-    for start in starts[1:]:
-        _add_rates(recording, base, start)
-    for count, rate in enumerate(chosen, 1):
-        yield f"{len(starts)} starts, rate {count} of {len(chosen)}"
-        for start in starts[1:]:
-            recording.entries += _descents({**base, "start": start, "rate": rate}, reading)
-        if len(recording.packed()) > most:
+        core = [entry for entry in core if entry[1]["rate"] in all_rates]
+    recording.entries += core
+    size += len(packed(core))
+    chosen = [first["rate"], *(rate for rate in few if rate in all_rates and rate != first["rate"])]
+    for count, rate in enumerate(chosen if len(starts) > 1 else [], 1):
+        yield f"{len(starts)} starts, learning rate {count} of {len(chosen)}"
+        layer = _layer([{**base, "start": start, "rate": rate} for start in starts[1:]], reading)
+        layer += [entry for start in starts[1:] for entry in _rates_at(base, start)] if count == 1 else []
+        size += len(packed(layer))
+        if size > most:
             break
-        about["starts"], kept = starts, list(recording.entries)
-        about["few"] = sorted([*about["few"], *([] if rate is None else [rate])])
-    recording.entries = kept
+        recording.entries += layer
+        about["starts"], about["few"] = starts, sorted([*about["few"], *([] if rate is None else [rate])])
     yield recording
 
 
@@ -93,8 +124,10 @@ def _begun(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields that all requests share, and how the formula is read."""
     fields = {"method": "gradient descent", "steps": 100, **{k: v for k, v in request.items() if v is not None}}
     reading = read(fields)
+    objective = PageRequest(fields).objective
     start = fields.get("start") or reading["start"]
-    fields["start"] = PageRequest({**fields, "start": start}).start(PageRequest(fields).objective)
+    fields["start"] = ds.plan(objective, start).start if isinstance(start, dict) else start
+    fields["start"] = PageRequest(fields).start(objective)
     return {name: fields.get(name) for name in ("formula", "start", "method", "steps", "over")}, reading
 
 
@@ -106,26 +139,19 @@ def _rates(base: dict[str, Any], chosen: float | None) -> tuple[list[float], lis
     every = sorted({chosen, *(float(f"{rate:.{_RATE_DIGITS}g}") for rate in reply["curve"]["rates"])})
     wanted = [share * reply["best"] for share in _OF_BEST if reply["best"]]
     wanted += [share * reply["bound"] for share in _OF_BOUND if reply["bound"]]
-    return every, sorted({chosen, *(min(every, key=lambda known: abs(math.log(known / rate))) for rate in wanted)})
+    return every, [min(every, key=lambda known: abs(math.log(known / rate))) for rate in wanted]
 
 
 def _lattice(home: Point, over: Sequence[str], box: dict[str, tuple[float, float]]) -> list[Point]:
-    """Return starts around the first one, in round distances within the picture."""
-    axes = []
+    """Return the starts around the first one, in round distances within the picture."""
+    starts = [home]
     for name in over:
         low, high = box[name]
         step = _round_step((high - low) / _MOST_ACROSS[len(over)])
         near = range(math.ceil((low - home[name]) / step), math.floor((high - home[name]) / step) + 1)
-        axes.append([float(f"{home[name] + count * step:.9g}") for count in near])
-    points = [{over[0]: across} for across in axes[0]]
-    if len(axes) == 2:
-        points = [{**point, over[1]: up} for point in points for up in axes[1]]
-    starts = [{**home, **point} for point in points]
-    return [start for start in starts if start != home and _has_value(start)]
-
-
-def _has_value(start: Point) -> bool:
-    return all(map(math.isfinite, start.values()))
+        values = [float(f"{home[name] + count * step:.9g}") for count in near]
+        starts = [{**start, name: value} for start in starts for value in values]
+    return [start for start in starts if start != home]
 
 
 def _round_step(least: float) -> float:
@@ -136,31 +162,37 @@ def _round_step(least: float) -> float:
 
 def _lands(base: dict[str, Any], over: Sequence[str], box: dict[str, tuple[float, float]]) -> list[dict[str, Any]]:
     """Return the objective in boxes that hold what pictures of several shapes show."""
-    if len(over) == 1:
-        return [grid({**base, "box": {name: list(span) for name, span in box.items()}})]
-    boxes: list[Box] = []
-    for shapes in _SHAPES:
-        filled = [filling(box, tuple(over), ratio) for ratio in shapes]
-        boxes.append({n: (min(each[n][0] for each in filled), max(each[n][1] for each in filled)) for n in over})
+    boxes: list[Box] = [box]
+    if len(over) == 2:
+        filled = [[filling(box, tuple(over), ratio) for ratio in shapes] for shapes in _SHAPES]
+        boxes = [{n: (min(b[n][0] for b in each), max(b[n][1] for b in each)) for n in over} for each in filled]
     return [grid({**base, "box": {name: list(span) for name, span in each.items()}}) for each in boxes]
 
 
-def _add_rates(recording: Recording, base: dict[str, Any], start: Point) -> None:
+def _rates_at(base: dict[str, Any], start: Point) -> list[Entry]:
+    """Return the entry of the stable rates from a start; none where they are not known."""
     request = {"formula": base["formula"], "start": start, "method": base["method"], "steps": base["steps"]}
-    with contextlib.suppress(ds.DownslopeError):
-        recording.entries.append(("rates", request, rates({**base, "start": start})))
+    try:
+        return [("rates", request, rates({**base, "start": start}))]
+    except ds.DownslopeError:
+        return []
 
 
-def _descents(request: dict[str, Any], reading: dict[str, Any]) -> list[tuple[str, dict[str, Any], Any]]:
+def _layer(requests: Sequence[dict[str, Any]], reading: dict[str, Any]) -> list[Entry]:
+    """Return the entries of several descents."""
+    return [entry for request in requests for entry in _descents(request, reading["variables"])]
+
+
+def _descents(request: dict[str, Any], variables: list[str]) -> list[Entry]:
     """Return the entries of a descent and its table; none where there is no descent, such as from a pole."""
     try:
         descent, table = descend(request), steps(request)
     except ds.DownslopeError:
         return []
     for kind in ("rate", "length"):
-        if _derived(kind, table["headings"], reading["variables"], descent) == table:
-            # The page writes the table from the numbers of the path, which are most of the file already.
-            table = {"derived": kind, "headings": table["headings"], "variables": reading["variables"]}
+        # The page writes the table from the numbers of the path, wherever that gives the very same.
+        if _derived(kind, table["headings"], variables, descent) == table:
+            table = {"derived": kind, "headings": table["headings"], "variables": variables}
             break
     return [("descend", request, descent), ("steps", request, table)]
 
@@ -171,26 +203,24 @@ def _derived(kind: str, headings: list[str], variables: list[str], descent: dict
         return None
     points = list(zip(*(_floats(descent["path"][name]) for name in variables), strict=True))
     slopes = list(zip(*(_floats(descent["gradients"][name]) for name in variables), strict=True))
-    values, rate = _floats(descent["values"]), descent["rate"]
-    rates_column = [number(rate)] if len(headings) > len(variables) + 3 and rate is not None else []
-    cells = [
-        [str(step), *map(number, point), number(value), number(slope[0] if len(slope) == 1 else math.hypot(*slope)), *rates_column]
-        for step, point, value, slope in zip(descent["steps"], points, values, slopes, strict=True)
-    ]
+    sizes = [slope[0] if len(slope) == 1 else math.hypot(*slope) for slope in slopes]
+    rate = descent["rate"]
+    of_rate = [number(rate)] if len(headings) > len(variables) + 3 and rate is not None else []
+    columns = zip(descent["steps"], points, _floats(descent["values"]), sizes, strict=True)
+    cells = [[str(step), *map(number, (*point, value, size)), *of_rate] for step, point, value, size in columns]
     lines: list[list[str]] = []
-    for row in range(len(points)):
+    for row, (point, slope) in enumerate(zip(points, slopes, strict=True)):
         after = points[row + 1] if row + 1 < len(points) else (math.nan,)
-        if not all(map(math.isfinite, after)):
-            lines.append([])
-            continue
-        lines.append([_line(kind, *parts, rate) for parts in zip(variables, points[row], after, slopes[row], strict=True)])
+        is_there = all(map(math.isfinite, after))
+        parts = zip(variables, point, after, slope, strict=True) if is_there else ()
+        lines.append([_line(kind, rate, *part) for part in parts])
     return {"steps": descent["steps"], "headings": headings, "cells": cells, "lines": lines}
 
 
-def _line(kind: str, name: str, before: float, after: float, slope: float, rate: float | None) -> str:
-    start, end = number(before, _OF_ARITHMETIC), number(after, _OF_ARITHMETIC)
+def _line(kind: str, rate: float | None, name: str, before: float, after: float, slope: float) -> str:
+    start, end, length = (number(value, _OF_ARITHMETIC) for value in (before, after, abs(after - before)))
     if kind == "length" or rate is None:
-        return f"{name} = {start} {'+' if after >= before else '−'} {number(abs(after - before), _OF_ARITHMETIC)} = {end}"
+        return f"{name} = {start} {'+' if after >= before else '−'} {length} = {end}"
     return f"{name} = {start} − {number(rate, _OF_ARITHMETIC)} × {factor(slope, _OF_ARITHMETIC)} = {end}"
 
 

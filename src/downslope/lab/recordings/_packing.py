@@ -1,7 +1,7 @@
-"""Recorded replies, and the one file that holds them with their page.
+"""The one file that holds a page with recorded replies.
 
-Everything stands in the file: styles, the page, and as compressed text d3, the scripts and the recording. A script of a few
-lines, permitted by its hash like the other two, unpacks them. So the policy of the page refuses every request.
+Everything stands in the file: styles, the page, and as compressed text d3, the scripts and the recording. A script of a
+few lines, permitted by its hash like the other two, unpacks them. So the policy of the page refuses every request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ _MARK = re.compile(r'(<img class="mark"[^>]*?src=)"[^"]*"')
 _PAGES = re.compile(r'(<nav class="pages" id="pages"[^>]*>).*?</nav>', re.DOTALL)
 _MAIN = re.compile(r'(<main id="main"[^>]*>)')
 _FOOT = re.compile(r'<footer class="foot">.*?</footer>', re.DOTALL)
+_BLOCK = '<script type="text/plain" id="packed-{}">{}</script>'
 _EXPORTED = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
-_BODY = re.compile(r"<body\b")
 
 _BOOT = """\
 (async () => {
@@ -43,7 +42,9 @@ _BOOT = """\
     document.head.append(script);
   };
   const [d3, page, data] = await Promise.all(["packed-d3", "packed-page", "packed-data"].map(unpacked));
-  globalThis.downslopeRecording = JSON.parse(data);
+  const recording = document.createElement("script");
+  Object.assign(recording, { id: "recording", type: "application/json", textContent: data });
+  document.body.append(recording);
   run(d3);
   run(page);
 })().catch((error) => {
@@ -55,62 +56,64 @@ _BOOT = """\
 """
 
 
-@dataclass
-class Recording:
-    """Replies to requests of a page, and what the page needs to know of them.
-
-    Args:
-        about: for the page: the state in which it begins, and what may be changed.
-        entries: verb, request and reply.
-        ignored: verb → fields of its requests that change nothing of a recorded reply.
-        lands: grids around the paths, the smallest box first.
-    """
-
-    about: dict[str, Any]
-    entries: list[tuple[str, dict[str, Any], Any]] = field(default_factory=list)
-    ignored: dict[str, list[str]] = field(default_factory=dict)
-    lands: list[dict[str, Any]] = field(default_factory=list)
-
-    def packed(self) -> bytes:
-        """Return the recording as compressed JSON, in which parts that come several times are written once."""
-        data = {
-            "entries": [list(entry) for entry in self.entries],
-            "ignored": self.ignored,
-            "lands": self.lands,
-            "about": self.about,
-        }
-        return zlib.compress(_shared(data).encode(), 9)
+def packed(data: Any) -> bytes:
+    """Return data as compressed JSON, in which parts that come several times are written once."""
+    return zlib.compress(_shared(data).encode(), 9)
 
 
-def page_file(name: str, recording: Recording, *, note: str, entry: str, language: str = "en") -> bytes:
+def page_file(
+    name: str,
+    recording: bytes,
+    *,
+    note: str,
+    entry: str,
+    replaced: Mapping[str, str] | None = None,
+    language: str = "en",
+) -> bytes:
     """Return a page with its recording as an HTML file.
 
     Args:
         name: the name of the page, as its part and its scripts are called.
-        recording: the replies.
+        recording: the replies, packed.
         note: says what was recorded, for the head of the page.
         entry: the path of the script that begins, from the folder of scripts.
+        replaced: path of a script → path of the script with the same names that comes in its place.
         language: of the page.
     """
     files = _texts()
-    policy, (boot, style, *packed) = _contents(files, entry)
-    packed.append(_base64(recording.packed()))
+    style = "".join(files.get(f"{sheet}.css", "") for sheet in ("style", name, "recorded"))
+    d3, page = files["vendor/d3.min.js"], joined(_modules(files, replaced or {}), entry)
+    policy = (
+        f"default-src 'none'; script-src {_hash(_BOOT)} {_hash(d3)} {_hash(page)}; style-src {_hash(style)}; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    icon = _image(files["favicon.svg"])
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<link rel="icon" type="image/svg+xml" href="{_image(files["favicon.svg"])}">\n<style>{style}</style>\n'
+        f'<link rel="icon" type="image/svg+xml" href="{icon}">\n<style>{style}</style>\n'
     )
+    parts = {"d3": zlib.compress(d3.encode(), 9), "page": zlib.compress(page.encode(), 9), "data": recording}
     blocks = "".join(
-        f'<script type="text/plain" id="packed-{part}">{text}</script>\n'
-        for part, text in zip(("d3", "page", "data"), packed, strict=True)
+        f'<script type="text/plain" id="packed-{key}">{_base64(part)}</script>\n' for key, part in parts.items()
     )
-    text = _whole_page(files, name)
-    text = _HEAD.sub("", text).replace("</head>", f"{head}</head>", 1)
-    text = _MARK.sub(lambda match: f'{match[1]}"{_image(files["favicon.svg"])}"', text)
-    text = _PAGES.sub(r"\1</nav>", text)
-    text = _MAIN.sub(lambda match: f'{match[1]}\n<p class="recorded-note" id="recorded">{html.escape(note)}</p>', text)
-    text = _FOOT.sub("", text).replace("</body>", f"{blocks}<script>{boot}</script>\n</body>", 1)
-    text = _BODY.sub('<body class="recorded"', text.replace('<html lang="en">', f'<html lang="{language}">', 1), count=1)
+    text = _HEAD.sub("", _whole_page(files, name)).replace("</head>", f"{head}</head>", 1)
+    text = _MARK.sub(lambda match: f'{match[1]}"{icon}"', _FOOT.sub("", _PAGES.sub(r"\1</nav>", text)))
+    said = f'<p class="recorded-note" id="recorded" data-text="recorded">{html.escape(note)}</p>'
+    text = _MAIN.sub(lambda match: f"{match[1]}\n{said}", text)
+    text = text.replace("</body>", f"{blocks}<script>{_BOOT}</script>\n</body>", 1)
+    text = text.replace('<html lang="en">', f'<html lang="{language}">', 1).replace(
+        "<body", '<body class="recorded"', 1
+    )
     return text.encode()
+
+
+def _modules(files: Mapping[str, str], replaced: Mapping[str, str]) -> dict[str, str]:
+    """Return the scripts by path; one that is replaced hands on the names of what comes in its place."""
+    modules = {path.removeprefix("js/"): text for path, text in files.items() if path.endswith(".js")}
+    for path, other in replaced.items():
+        names = ", ".join(_EXPORTED.findall(modules[path]))
+        modules[path] = f'import {{ {names} }} from "./{other}";\nexport {{ {names} }};\n'
+    return modules
 
 
 def _whole_page(files: Mapping[str, str], name: str) -> str:
@@ -125,20 +128,6 @@ def _texts() -> dict[str, str]:
     """Return the static files by path."""
     paths = [path for path in sorted(STATIC.rglob("*")) if path.is_file()]
     return {path.relative_to(STATIC).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-
-
-def _contents(files: Mapping[str, str], entry: str) -> tuple[str, list[str]]:
-    """Return the policy of a page, and its start, its style, d3 and its scripts, the last two packed."""
-    modules = {path.removeprefix("js/"): text for path, text in files.items() if path.endswith(".js")}
-    names = ", ".join(_EXPORTED.findall(modules["api.js"]))
-    modules["api.js"] = f'import {{ {names} }} from "./recorded.js";\nexport {{ {names} }};\n'
-    style = "".join(text for path, text in files.items() if path.endswith(".css"))
-    d3, page = files["vendor/d3.min.js"], joined(modules, entry)
-    scripts = " ".join(_hash(script) for script in (_BOOT, d3, page))
-    policy = f"default-src 'none'; script-src {scripts}; style-src {_hash(style)}; img-src data: blob:; " + (
-        "base-uri 'none'; form-action 'none'"
-    )
-    return policy, [_BOOT, style, *(_base64(zlib.compress(script.encode(), 9)) for script in (d3, page))]
 
 
 def _hash(text: str) -> str:
@@ -178,8 +167,8 @@ def _shared(data: Any) -> str:
             return "{" + ",".join(f"{_text(name)}:{text_of(entry)}" for name, entry in value.items()) + "}"
         return _text(value)
 
-    recording = inside(data)
-    return f'{{"shared":[{",".join(shared)}],"recording":{recording}}}'
+    whole = inside(data)
+    return f'{{"shared":[{",".join(shared)}],"whole":{whole}}}'
 
 
 def _parts(value: Any) -> Iterator[str]:

@@ -16,6 +16,7 @@
  */
 
 import { landIn } from "./recorded-land.js";
+import { readRecording } from "./recorded-parts.js";
 import { tableOf } from "./recorded-table.js";
 
 const MISSING = { kind: "NotRecordedError", message: "This was not recorded.", hint: "“downslope lab” computes it." };
@@ -36,7 +37,7 @@ export class LabError extends Error {
 }
 
 /** What the file holds. @type {Recording} */
-export const recording = unpacked(/** @type {any} */ (globalThis).downslopeRecording);
+export const recording = readRecording();
 
 /** @type {Map<string, any>} */
 const replies = new Map(recording.entries.map(([verb, request, reply]) => [keyOf(verb, request), reply]));
@@ -113,28 +114,4 @@ function canonical(value) {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined).sort(([left], [right]) => (left < right ? -1 : 1));
   return `{${fields.map(([name, entry]) => `${JSON.stringify(name)}:${canonical(entry)}`).join()}}`;
-}
-
-/**
- * Return a recording with the parts that it shares put where they belong.
- *
- * @param {{ shared: any[], recording: any }} packed
- * @returns {Recording}
- */
-function unpacked({ shared, recording: packed }) {
-  /** @type {Map<number, any>} */
-  const known = new Map();
-  /** @param {number} index */
-  const part = (index) => {
-    if (!known.has(index)) known.set(index, restored(shared[index]));
-    return known.get(index);
-  };
-  /** @param {any} value @returns {any} */
-  const restored = (value) => {
-    if (Array.isArray(value)) return value.map(restored);
-    if (typeof value !== "object" || value === null) return value;
-    if ("$" in value) return part(value.$);
-    return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, restored(entry)]));
-  };
-  return restored(packed);
 }

@@ -1,19 +1,20 @@
 /**
  * Where lessons, texts and replies come from: the lab, or a recording within the page.
  *
- * A page that was saved as a single file has an element `<script type="application/json" id="recording">` with the lessons,
- * the texts by language, and the reply to each request of the lessons' `asks`.
+ * A page that was saved as a single file holds the lessons, the texts by language, and the reply to each request of the
+ * lessons' `asks`.
  */
 
 /** @import { Asking, Lesson, Recording, Texts } from "./types.d.ts" */
 
 import { LabError, ask as askLab, fileOf, untilDone } from "../api.js";
+import { readRecording } from "../recorded-parts.js";
 import { keyOf } from "./requests.js";
 
 const KEPT = 400; // replies, so that going back and forth on a slider asks nothing anew
 
 /** @type {Recording | null} */
-export const recording = JSON.parse(document.getElementById("recording")?.textContent ?? "null");
+export const recording = readRecording();
 
 /** Return the lessons. @returns {Promise<{ chapters: Lesson[] }>} */
 export async function loadLessons() {
