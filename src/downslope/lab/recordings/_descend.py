@@ -13,7 +13,7 @@ import downslope as ds
 from downslope._text import listed, number
 from downslope.lab.recordings._packing import packed, page_file
 from downslope.lab.replies._descent import descend, steps
-from downslope.lab.replies._formula_verbs import derive, grid, rates, read
+from downslope.lab.replies._formula_verbs import derive, grid, methods, rates, read
 from downslope.lab.replies._request import Box, PageRequest, factor, filling
 
 _RATE_DIGITS = 3  # as the slider of the live page has
@@ -58,7 +58,7 @@ def descend_file(request: dict[str, Any], most: int) -> Iterator[str | bytes]:
         request: formula, start, rate, method, steps and over, as the page sends them; start and rate may be missing.
         most: bytes of the file.
     """
-    page = functools.partial(page_file, "descend", entry="descend/recorded.js", replaced={"api.js": "recorded.js"})
+    page = functools.partial(page_file, "descend", entry="descend/recorded.js")
     room = int((most - _SLACK - len(page(b"", note=""))) * 3 / 4)  # in base64, three bytes are four letters
     for piece in _recorded(request, room):
         yield piece if isinstance(piece, str) else page(piece.packed(), note=_note(piece.about))
@@ -98,7 +98,12 @@ def _recorded(request: dict[str, Any], most: int) -> Iterator[str | Recording]:
     }
     recording = Recording(about, ignored=dict.fromkeys(("descend", "steps", "grid"), _OF_PICTURE))
     recording.lands = _lands(base, over, box)
-    recording.entries = [("read", {"formula": base["formula"]}, reading), *_rates_at(base, home)]
+    recording.entries = [
+        ("read", {"formula": base["formula"]}, reading),
+        ("methods", {}, {"methods": [each for each in methods({})["methods"] if each["name"] == base["method"]]}),
+        ("examples", {}, {"examples": []}),
+        *_rates_at(base, home),
+    ]
     with contextlib.suppress(ds.DownslopeError):
         recording.entries.append(("derive", {"formula": base["formula"]}, derive(base)))
     size, core = len(recording.packed()), _layer([{**base, "rate": rate} for rate in all_rates or [None]], reading)

@@ -22,13 +22,12 @@ from downslope.lab._modules import joined
 STATIC = Path(__file__).parents[1] / "static"
 
 _LEAST_SHARED = 60  # characters of JSON from which a part that comes several times is written once
-_HEAD = re.compile(r"<link rel=\"(?:icon|stylesheet|modulepreload)\"[^>]*>\n?|<script\b[^>]*></script>\n?")
+_HEAD = re.compile(r'<link rel="(?:icon|stylesheet|modulepreload)"[^>]*>\n?|<script\b[^>]*></script>\n?')
 _MARK = re.compile(r'(<img class="mark"[^>]*?src=)"[^"]*"')
 _PAGES = re.compile(r'(<nav class="pages" id="pages"[^>]*>).*?</nav>', re.DOTALL)
 _MAIN = re.compile(r'(<main id="main"[^>]*>)')
 _FOOT = re.compile(r'<footer class="foot">.*?</footer>', re.DOTALL)
 _BLOCK = '<script type="text/plain" id="packed-{}">{}</script>'
-_EXPORTED = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
 
 _BOOT = """\
 (async () => {
@@ -67,7 +66,6 @@ def page_file(
     *,
     note: str,
     entry: str,
-    replaced: Mapping[str, str] | None = None,
     language: str = "en",
 ) -> bytes:
     """Return a page with its recording as an HTML file.
@@ -77,12 +75,11 @@ def page_file(
         recording: the replies, packed.
         note: says what was recorded, for the head of the page.
         entry: the path of the script that begins, from the folder of scripts.
-        replaced: path of a script → path of the script with the same names that comes in its place.
         language: of the page.
     """
     files = _texts()
     style = "".join(files.get(f"{sheet}.css", "") for sheet in ("style", name, "recorded"))
-    d3, page = files["vendor/d3.min.js"], joined(_modules(files, replaced or {}), entry)
+    d3, page = files["vendor/d3.min.js"], joined(files, f"js/{entry}")
     policy = (
         f"default-src 'none'; script-src {_hash(_BOOT)} {_hash(d3)} {_hash(page)}; style-src {_hash(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -105,15 +102,6 @@ def page_file(
         "<body", '<body class="recorded"', 1
     )
     return text.encode()
-
-
-def _modules(files: Mapping[str, str], replaced: Mapping[str, str]) -> dict[str, str]:
-    """Return the scripts by path; one that is replaced hands on the names of what comes in its place."""
-    modules = {path.removeprefix("js/"): text for path, text in files.items() if path.endswith(".js")}
-    for path, other in replaced.items():
-        names = ", ".join(_EXPORTED.findall(modules[path]))
-        modules[path] = f'import {{ {names} }} from "./{other}";\nexport {{ {names} }};\n'
-    return modules
 
 
 def _whole_page(files: Mapping[str, str], name: str) -> str:

@@ -1,9 +1,8 @@
 /**
- * Recorded replies in place of a lab's: the names of `api.js`, for a page in a file of its own. A request that was not recorded
- * is refused, never answered with something near it.
+ * Recorded replies in place of a lab, for a page in a file of its own. A request that was not recorded is refused, never answered
+ * with something near it.
  */
 
-/** @import { Trouble } from "./types.d.ts" */
 /** @import { Land } from "./recorded-land.js" */
 /** @import { Derived } from "./recorded-table.js" */
 /** @typedef {import("./api.js").Request} Request */
@@ -15,100 +14,57 @@
  * @property {Record<string, any>} about what the page was recorded for
  */
 
+import { LabError, carryBy } from "./api.js";
 import { landIn } from "./recorded-land.js";
 import { readRecording } from "./recorded-parts.js";
 import { tableOf } from "./recorded-table.js";
 
 const MISSING = { kind: "NotRecordedError", message: "This was not recorded.", hint: "“downslope lab” computes it." };
 
-/** Names this visit; a file needs none. */
-export const VISITOR = "recorded";
-
-/** A reply that the file does not hold. */
-export class LabError extends Error {
-  /** @param {Partial<Trouble>} trouble */
-  constructor({ kind, message, hint }) {
-    super(message ?? "");
-    this.kind = kind;
-    this.hint = hint ?? null;
-    this.position = null;
-    this.width = 1;
-  }
+/** Let the page's requests be answered from what it holds, which is returned. @returns {Recording} */
+export function answerFromRecording() {
+  /** @type {Recording} */
+  const recording = readRecording();
+  const answer = answerer(recording);
+  carryBy(async (path, { body }) => {
+    try {
+      return new Response(JSON.stringify(answer(path, JSON.parse(String(body ?? "{}")))));
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      return new Response(JSON.stringify({ error: MISSING }), { status: 404 });
+    }
+  });
+  return recording;
 }
 
-/** What the file holds. @type {Recording} */
-export const recording = readRecording();
-
-/** @type {Map<string, any>} */
-const replies = new Map(recording.entries.map(([verb, request, reply]) => [keyOf(verb, request), reply]));
-
 /**
- * Return the recorded reply to a request. Throws LabError.
+ * Return the function from a request to its recorded reply, which throws LabError where there is none.
  *
- * @param {string} verb
- * @param {Request} request
- * @returns {Promise<any>}
+ * @param {Recording} recording
+ * @returns {(verb: string, request: Request) => any}
  */
-export async function ask(verb, request) {
-  if (verb === "grid" && recording.lands.length) return landIn(recording.lands, request, request.box);
-  const reply = recorded(verb, request);
-  if (verb === "descend" && request.grid) return { ...reply, grid: landIn(recording.lands, request, request.box ?? reply.box) };
-  return verb === "steps" && "derived" in reply ? tableOf(/** @type {Derived} */ (reply), recorded("descend", request)) : reply;
+export function answerer({ entries, ignored, lands }) {
+  /** @param {string} verb @param {Request} request */
+  const keyOf = (verb, request) => {
+    const fields = Object.entries(request).filter(([name]) => !ignored[verb]?.includes(name));
+    return `${verb} ${canonical(Object.fromEntries(fields))}`;
+  };
+  const replies = new Map(entries.map(([verb, request, reply]) => [keyOf(verb, request), reply]));
+  /** @param {string} verb @param {Request} request */
+  const recorded = (verb, request) => {
+    const reply = replies.get(keyOf(verb, request));
+    if (reply === undefined) throw new LabError(MISSING);
+    return reply;
+  };
+  return (verb, request) => {
+    if (verb === "grid" && lands.length) return landIn(lands, request, request.box);
+    const reply = recorded(verb, request);
+    if (verb === "descend" && request.grid) return { ...reply, grid: landIn(lands, request, request.box ?? reply.box) };
+    return verb === "steps" && "derived" in reply ? tableOf(/** @type {Derived} */ (reply), recorded("descend", request)) : reply;
+  };
 }
 
-/**
- * @param {string} verb
- * @param {Request} request
- */
-function recorded(verb, request) {
-  const reply = replies.get(keyOf(verb, request));
-  if (reply === undefined) throw new LabError(MISSING);
-  return reply;
-}
-
-/** Files are not read without a lab. @returns {Promise<any>} */
-export async function upload() {
-  throw new LabError(MISSING);
-}
-
-/** A stream is not recorded. @returns {Promise<boolean>} */
-export async function follow() {
-  throw new LabError(MISSING);
-}
-
-/** A file does not get lost. */
-export function onLost() {
-  // Nothing to watch.
-}
-
-/** A file is there as long as its page. */
-export async function isThere() {
-  return true;
-}
-
-/**
- * Do what a page needs once; what was not recorded is never done.
- *
- * @template Result
- * @param {() => Promise<Result>} work
- * @returns {Promise<Result>}
- */
-export function untilDone(work) {
-  return work().catch((error) => (error instanceof LabError ? new Promise(() => {}) : Promise.reject(error)));
-}
-
-/**
- * Return the text by which a request is known: the fields in order, without those that are empty or change nothing.
- *
- * @param {string} verb
- * @param {Request} request
- */
-export function keyOf(verb, request) {
-  const ignored = recording.ignored[verb] ?? [];
-  return `${verb} ${canonical(Object.fromEntries(Object.entries(request).filter(([name]) => !ignored.includes(name))))}`;
-}
-
-/** @param {unknown} value @returns {string} */
+/** Return data as text, the fields in order and without the empty ones. @param {unknown} value @returns {string} */
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);

@@ -12,7 +12,7 @@
  */
 
 import { byId } from "../elements.js";
-import { recording } from "../recorded.js";
+import { answerFromRecording } from "../recorded.js";
 import { newStore } from "./state.js";
 import { mountDescend } from "./whole.js";
 
@@ -22,7 +22,7 @@ const FIELDS = ["formula", "steps", "rate-field"];
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1] };
 const ASIDE = 4; // times as far a start seems that lies beside the direction of an arrow key
 
-const { first, starts, rates, few, spans } = /** @type {Recorded} */ (recording.about);
+const { first, starts, rates, few, spans } = /** @type {Recorded} */ (answerFromRecording().about);
 begin(mountDescend(newStore(first, allowed)));
 
 /** @param {Descent} page */
