@@ -34,6 +34,11 @@ VERBS = {
         "run": "_saved_runs:run",
         "compare": "_saved_runs:compare",
         "network_graph": "_network_views:graph",
+        "line": "_learning:line",
+        "chain": "_learning:chain",
+        "backprop": "_learning:backprop",
+        "mend": "_learning:mend",
+        "trained": "_learning:trained",
     }.items()
 }
 
