@@ -12,6 +12,8 @@ export interface Example {
   formula: string;
   start: Record<string, number> | null;
   box: Record<string, [number, number]> | null;
+  /** What else its figure needs. */
+  [field: string]: any;
 }
 /** A number of the article as it is right, and as the article has it where it gives one. */
 export interface Fact {
@@ -27,7 +29,6 @@ export interface Lesson extends Example {
   facts: Record<string, Fact>;
   links: { id: string; href: string }[];
   python: string;
-  [field: string]: any;
 }
 /** The words of a chapter, by the ids of `lessons.json` and by the names that its figure uses. */
 export interface ChapterTexts {

@@ -47,13 +47,13 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     b: sliderIn(controls, { label: word("offset"), choose: (index) => lattice && put(at().w, index) }),
   };
   const turn = handleIn(left, {
-    isFlat: true, takesClicks: false, drag: ([, y]) => lattice && place((left.y.invert(y) - line.b) / middle(), line.b),
+    isFlat: true, clicks: false, drag: ([, y]) => lattice && settle((left.y.invert(y) - line.b) / middle(), line.b),
     nudge: (across, up) => put(at().w + across + up, at().b),
   });
   const lift = handleIn(left, {
-    isFlat: true, takesClicks: false, drag: ([, y]) => place(line.w, left.y.invert(y)), nudge: (across, up) => put(at().w, at().b + across + up),
+    isFlat: true, clicks: false, drag: ([, y]) => settle(line.w, left.y.invert(y)), nudge: (across, up) => put(at().w, at().b + across + up),
   });
-  const spot = handleIn(right, { drag: ([x, y]) => place(right.x.invert(x), right.y.invert(y)), nudge: (across, up) => put(at().w + across, at().b + up) });
+  const spot = handleIn(right, { drag: ([x, y]) => settle(right.x.invert(x), right.y.invert(y)), nudge: (across, up) => put(at().w + across, at().b + up) });
 
   /** @type {Example} */
   let example = lesson;
@@ -92,7 +92,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     [example, lattice, descent] = [shown, reply, walked];
     const position = read();
     walk.go(0);
-    if (shown === lesson && position.w !== undefined) place(position.w, position.b ?? 0);
+    if (shown === lesson && position.w !== undefined) settle(position.w, position.b ?? 0);
     else if (shown === lesson && position.step) walk.go(Math.min(position.step, walk.count - 1));
     trouble(null);
     const [low, high] = /** @type {Range} */ (d3.extent([0, ...reply.y]));
@@ -104,8 +104,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     changed();
   }
 
-  /** Place the line nearest to a weight and an offset. @param {number} w @param {number} b */
-  function place(w, b) {
+  /** Settle on the line nearest to a weight and an offset. @param {number} w @param {number} b */
+  function settle(w, b) {
     if (lattice) put(nearest(lattice.w, w), nearest(lattice.b, b));
   }
 
@@ -136,8 +136,9 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     turn.put(inside([left.x(middle()), left.y(w * middle() + b)]), word("turn", values), w);
     lift.put(inside([left.x(0), left.y(b)]), word("lift", values), b);
     drawLand(land, descent.grid, right.x, right.y);
-    way.show(descent, ["w", "b"], right.x, right.y);
-    way.select(descent, ["w", "b"], right.x, right.y, row ?? -1);
+    const path = { path: descent.path, values: descent.values }; // without gradients, whose arrows would cover the path
+    way.show(path, ["w", "b"], right.x, right.y);
+    way.select(path, ["w", "b"], right.x, right.y, row ?? -1);
     spot.put([right.x(w), right.y(b)], word("handle", values));
     sliders.w.show(lattice.w.length, at().w, `w = ${values.w}`);
     sliders.b.show(lattice.b.length, at().b, `b = ${values.b}`);

@@ -1,6 +1,6 @@
 /** The learning rate: one walk for each rate, with the stable range, and what a diagnosis says of the walk. */
 
-/** @import { DescentReply, Grid, Range, Rates, Scale } from "../../types.d.ts" */
+/** @import { DescentReply, Grid, Rates, Range, Scale } from "../../types.d.ts" */
 /** @import { Example, Figure, Tools } from "../types.d.ts" */
 
 import { draw, make } from "../../elements.js";
@@ -33,6 +33,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   host.append(presets, column, reading, finding);
   const slider = sliderIn(column, { label: "α", choose: (index) => choose(positions[index]) });
   slider.range.before(scale);
+  slider.name.className = "unseen";
   const buttons = lesson.presets.map((/** @type {{ id: string, rate: number }} */ { id, rate: preset }) => {
     const button = make("button", { type: "button", text: `${word(id)}: α = ${number(preset)}` });
     button.addEventListener("click", () => choose(preset));
@@ -160,7 +161,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     if (rates.stable) {
       const end = round(x(rates.stable[1]));
       parts.push(draw("rect", { class: "stable", x: THUMB, y: 0, width: round(end - THUMB), height: base, rx: 2 }),
-        draw("text", { class: "stable-name", x: THUMB + 8, y: 14, text: word("stable_range", { bound: number(rates.stable[1]) }) }));
+        draw("text", { class: "stable-name", x: round((THUMB + end) / 2), y: 15, "text-anchor": "middle", text: word("stable_range", { bound: number(rates.stable[1]) }) }));
       if (rates.stable[1] < positions[last]) parts.push(draw("line", { class: "bound", x1: end, x2: end, y1: 0, y2: base }));
     }
     parts.push(...curve(x, base), ...ticks(x, base));
@@ -169,15 +170,16 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     scale.replaceChildren(...parts);
   }
 
-  /** The value at the end by rate. @param {d3.ScaleLogarithmic<number, number>} x @param {number} base */
+  /** How low the walk has come at its end, by rate: from the height of its start down to a millionth of that. @param {Scale} x @param {number} base */
   function curve(x, base) {
     const known = rates?.curve;
-    const ends = known ? /** @type {Range | [undefined, undefined]} */ (d3.extent(known.values.filter((value) => value !== null))) : [undefined];
-    const [low, high] = ends;
-    if (!known || low === undefined || high === undefined || low === high) return [];
-    const y = low > 0 && high / low > 100 ? d3.scaleLog([low, high], [base - 4, 20]) : d3.scaleSymlog([low, high], [base - 4, 20]);
+    const first = Math.abs(descent?.values[0] ?? 0);
+    if (!known || !first) return [];
+    const y = d3.scaleLog([first * ARRIVED, first], [base - 4, 8]).clamp(true);
     const [from, to] = [positions[0], positions[positions.length - 1]];
-    const line = d3.line(x, (_, index) => y(known.values[index] ?? NaN)).defined((value, index) => known.values[index] !== null && value >= from && value <= to);
+    /** @type {(index: number) => boolean} */
+    const isShown = (index) => known.values[index] !== null && known.rates[index] >= from && known.rates[index] <= to;
+    const line = d3.line(x, (_, index) => y(Math.max(Math.abs(known.values[index] ?? 0), first * ARRIVED))).defined((_, index) => isShown(index));
     return [draw("path", { class: "by-rate", d: line(known.rates) ?? "" })];
   }
 
