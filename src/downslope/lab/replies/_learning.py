@@ -63,7 +63,8 @@ def _typed_points(text: str) -> tuple[np.ndarray, np.ndarray]:
     points = [_typed_point(row) for row in text.replace("\n", ";").split(";") if row.strip()]
     least, most = _POINTS
     if not least <= len(points) <= most:
-        raise ds.DataError(f"{len(points)} points came; a line needs {least} to {most}", hint="50 100; 100 200; 150 300")
+        hint = "write two numbers a point: 50 100; 100 200; 150 300"
+        raise ds.DataError(f"{len(points)} points came; a line needs {least} to {most}", hint=hint)
     x, y = np.array(points).T
     if np.ptp(x) == 0:
         raise ds.DataError("all points have the same first number, so that any slope suits them")

@@ -198,7 +198,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     const values = { rate: number(rate), steps: arrival() ?? "–", x: number(descent?.end[Object.keys(descent.end)[0]] ?? null), bound: number(bound) };
     if (Math.abs(rate / best - 1) < 1e-6) return { right: true, key: "right", values };
     if (rate >= bound) return { right: false, key: "lost", values };
-    const key = rate > best ? "overshoots" : arrival() === null ? "creeps" : "short";
+    const key = rate > best ? "overshoots" : arrival() === null ? "creeps" : "stops";
     return { right: false, key, values };
   }
 
