@@ -11,6 +11,7 @@ import { ask } from "./source.js";
 import { mountWalking } from "./walking.js";
 import { plain, setRich } from "./words.js";
 
+const PATIENCE = 250; // milliseconds after which a figure that waits pales
 const MARKS = { right: "✓", wrong: "•" };
 
 /**
@@ -32,7 +33,7 @@ export function mountChapter(page, { finished, follower, go }) {
   let shown = null;
 
   byId("check").addEventListener("click", () => check());
-  byId("hint").addEventListener("click", () => lesson && words && answer("hint", words.chapter(lesson.id, "hint")));
+  byId("hint").addEventListener("click", () => lesson && words && answer("hint", filledWithFacts(words.chapter(lesson.id, "hint"))));
   byId("reset").addEventListener("click", () => {
     answer("", "");
     if (lesson) choose(lesson, () => figure?.reset());
@@ -78,7 +79,8 @@ export function mountChapter(page, { finished, follower, go }) {
   /** @param {Lesson} of @param {Words} spoken @returns {import("./types.d.ts").Tools} */
   function toolsOf(of, spoken) {
     return {
-      lesson: of, ask,
+      lesson: of,
+      ask: Object.assign(patient, { isLive: ask.isLive }),
       word: (key, values) => plain(spoken.chapter(of.id, key, values)),
       number: (value, digits) => spoken.number(value, digits),
       say: (sentence) => say(sentence),
@@ -90,14 +92,27 @@ export function mountChapter(page, { finished, follower, go }) {
     };
   }
 
-  function check() {
+  /** Request a verb, and let the figure pale while it has to wait. @param {string} verb @param {Record<string, any>} request */
+  async function patient(verb, request) {
+    const host = byId("figure");
+    const waits = setTimeout(() => host.classList.add("stale"), PATIENCE);
+    try {
+      return await ask(verb, request);
+    } finally {
+      clearTimeout(waits);
+      host.classList.remove("stale");
+    }
+  }
+
+  async function check() {
     if (!figure || !lesson || !words || !shown) return;
+    const now = figure;
     if (shown.formula !== lesson.formula) {
       answer("wrong", words.page("elsewhere", { formula: `\`${lesson.formula}\`` }));
       return;
     }
-    const checked = figure.check();
-    if (!checked) return;
+    const checked = await now.check();
+    if (!checked || figure !== now) return;
     const { right, key, values } = checked;
     answer(right ? "right" : "wrong", words.chapter(lesson.id, key, values));
     if (!right) return;

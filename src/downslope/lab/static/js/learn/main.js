@@ -68,6 +68,7 @@ async function begin() {
   /** Write the words of the page itself. */
   function speak() {
     document.documentElement.lang = words.language;
+    d3.formatDefaultLocale({ decimal: words.comma, thousands: "\u2009", grouping: [3], currency: ["", ""], minus: "−" });
     languages.value = words.language;
     for (const element of document.querySelectorAll("[data-text]")) {
       element.textContent = words.page(/** @type {HTMLElement} */ (element).dataset.text ?? "");

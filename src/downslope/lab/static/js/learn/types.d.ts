@@ -70,6 +70,7 @@ export interface Tools {
   word(key: string, values?: Values): string;
   /** Return a number as the language writes it, to so many significant digits (4). */
   number(value: number | null, digits?: number): string;
+  /** Request a verb; while it is answered, the figure pales. */
   ask: Asking;
   /** Let a screen reader say a sentence, once it has not changed for a moment. */
   say(sentence: string): void;
@@ -101,8 +102,8 @@ export interface Answer {
 export interface Figure {
   /** Show another function: one of `others`, the lesson's own again, or one that a person typed. Rejects if it cannot. */
   show(example: Example): Promise<void>;
-  /** Check the answer that was placed on the figure; null while there is none to be had yet. */
-  check(): Answer | null;
+  /** Check the answer that was placed on the figure, once what was asked has come; null where nothing came. */
+  check(): Promise<Answer | null>;
   /** Go back to the beginning, with no answer placed. */
   reset(): void;
   /** Stop what moves; the host is emptied afterwards. */

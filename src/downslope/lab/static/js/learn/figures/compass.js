@@ -47,6 +47,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   let isRevealed = false;
   /** @type {any} */
   let reply = null;
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
   let steepest = 1;
 
   const count = () => lesson.directions;
@@ -71,7 +73,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     if (!grid) return;
     over = grid.over;
     example = { ...shown, start: shown.start ?? first.start, box: grid.box };
-    positions = over.map((name) => (isOwn ? evenly(grid.box[name], POSITIONS) : positionsOf(lesson, "compass", formula, `start.${name}`)));
+    positions = over.map((name) => (isOwn ? evenly(grid.box[name], POSITIONS, first.start[name]) : positionsOf(lesson, "compass", formula, `start.${name}`)));
     const kept = isOwn ? {} : read();
     point = over.map((name, axis) => positions[axis][nearest(positions[axis], kept[name] ?? example.start?.[name] ?? 0)]);
     forget(kept.turn ?? 0);
@@ -111,7 +113,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     point = next;
     forget(index);
     keep();
-    request();
+    coming = request();
   }
 
   /** @param {number} wanted @param {boolean} [comesRound] */
@@ -201,7 +203,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   }
 
   /** @type {Figure["check"]} */
-  function check() {
+  async function check() {
+    await coming;
     if (!reply) return null;
     const { angles, slopes, uphill, steepness } = reply;
     const slope = slopes[index];
@@ -221,7 +224,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     await show(lesson);
   }
 
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }
 

@@ -43,6 +43,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   let guessed = null;
   /** @type {any} */
   let reply = null;
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
   /** The arithmetic of each step. @type {string[][]} */
   let lines = [];
   /** @type {Grid | null} */
@@ -78,10 +80,9 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     [name] = ground.over;
     const kept = isOwn ? {} : read();
     example = { ...shown, start: shown.start ?? first.reading.start, box: ground.box };
-    starts = isOwn ? evenly(ground.box[name], POSITIONS) : positionsOf(lesson, "descend", formula, `start.${name}`);
+    starts = isOwn ? evenly(ground.box[name], POSITIONS, first.reading.start[name]) : positionsOf(lesson, "descend", formula, `start.${name}`);
     rates = isOwn ? SHARES.map((share) => Number((share * first.rate).toPrecision(2))) : positionsOf(lesson, "descend", formula, "rate");
     const wanted = example.start?.[name] ?? 0;
-    if (isOwn) starts = [...new Set([...starts, wanted])].sort((left, right) => left - right);
     start = starts[nearest(starts, kept[name] ?? wanted)];
     rate = rates[nearest(rates, kept.rate ?? (isOwn ? first.rate : lesson.rate))];
     row = 0;
@@ -110,7 +111,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     row = 0;
     guessed = null;
     keep();
-    take().catch(trouble);
+    coming = take().catch(trouble);
   }
 
   /** @param {number} x */
@@ -166,7 +167,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   const localised = (line) => line.replace(/\d+\.\d+/g, (digits) => number(Number(digits), 6));
 
   /** @type {Figure["check"]} */
-  function check() {
+  async function check() {
+    await coming;
     if (!reply) return null;
     const landing = next();
     if (landing === null) return { right: false, key: "over" };
@@ -189,6 +191,6 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     await show(lesson);
   }
 
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }

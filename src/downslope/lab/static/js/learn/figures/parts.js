@@ -277,8 +277,15 @@ export function nearest(positions, value) {
   return Math.max(0, d3.minIndex(positions, (position) => Math.abs(position - value)));
 }
 
-/** Return so many positions, evenly from end to end of a range, as short numbers. @param {Range} range @param {number} count */
-export function evenly([low, high], count) {
+/**
+ * Return so many positions, evenly from end to end of a range, as short numbers, and one more in order.
+ *
+ * @param {Range} range
+ * @param {number} count
+ * @param {number} [more]
+ */
+export function evenly([low, high], count, more = low) {
   const digits = Math.max(0, 2 - Math.floor(Math.log10((high - low) / count)));
-  return d3.range(count).map((index) => Number((low + ((high - low) * index) / (count - 1)).toFixed(Math.min(digits, 12))));
+  const even = d3.range(count).map((index) => Number((low + ((high - low) * index) / (count - 1)).toFixed(Math.min(digits, 12))));
+  return more === low ? even : [...new Set([...even, more])].sort((left, right) => left - right);
 }

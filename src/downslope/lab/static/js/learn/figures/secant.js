@@ -35,6 +35,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   let point = 0;
   /** @type {any} */
   let reply = null;
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
 
   const at = () => nearest(positions, point);
   /** @param {number} wanted */
@@ -62,7 +64,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     const { variable, box } = first;
     example = { ...shown, start: shown.start ?? first.start, box };
     const span = box[variable][1] - box[variable][0];
-    positions = isOwn ? evenly(box[variable], POSITIONS) : positionsOf(lesson, "secants", shown.formula, `start.${variable}`);
+    positions = isOwn ? evenly(box[variable], POSITIONS, first.start[variable]) : positionsOf(lesson, "secants", shown.formula, `start.${variable}`);
     widths = isOwn ? SHARES.map((share) => Number((share * span).toPrecision(1))) : lesson.widths;
     index = Math.min(index, widths.length);
     point = positions[nearest(positions, startOf(example)[variable])];
@@ -106,7 +108,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   function move(x) {
     point = positions[nearest(positions, x)];
     keep();
-    request();
+    coming = request();
   }
 
   function keep() {
@@ -173,7 +175,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   }
 
   /** @type {Figure["check"]} */
-  function check() {
+  async function check() {
+    await coming;
     if (!reply) return null;
     const slope = reply.slope ?? NaN;
     const steepest = Math.max(...reply.slope_range.map(Math.abs));
@@ -188,6 +191,6 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   }
 
   index = Math.min(read().h ?? 0, widths.length);
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }

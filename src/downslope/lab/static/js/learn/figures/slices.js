@@ -42,6 +42,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   let walked = 0; // the axis that was moved last, along which the walk goes
   /** @type {any} */
   let reply = null;
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
 
   /** @param {number} axis */
   const indexOf = (axis) => nearest(positions[axis], point[axis]);
@@ -65,7 +67,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     const first = isOwn ? await ask("slices", { formula, start: null, box: grid.box }) : null;
     over = grid.over;
     example = { ...shown, start: shown.start ?? first.start, box: grid.box };
-    positions = over.map((name) => (isOwn ? evenly(grid.box[name], POSITIONS) : positionsOf(lesson, "slices", formula, `start.${name}`)));
+    positions = over.map((name) => (isOwn ? evenly(grid.box[name], POSITIONS, first.start[name]) : positionsOf(lesson, "slices", formula, `start.${name}`)));
     const kept = read();
     point = over.map((name, axis) => positions[axis][nearest(positions[axis], (isOwn ? null : kept[name]) ?? example.start?.[name] ?? 0)]);
     const isEqual = isOwn && spanOf(grid.box[over[0]]) < 5 * spanOf(grid.box[over[1]]) && spanOf(grid.box[over[1]]) < 5 * spanOf(grid.box[over[0]]);
@@ -99,7 +101,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   function moveTo(wanted) {
     point = wanted.map((value, axis) => positions[axis][nearest(positions[axis], value)]);
     keep();
-    request();
+    coming = request();
   }
 
   /** @param {number} axis @param {number} value */
@@ -142,7 +144,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   }
 
   /** @type {Figure["check"]} */
-  function check() {
+  async function check() {
+    await coming;
     if (!reply) return null;
     const slopes = over.map((name) => reply.gradient[name] ?? NaN);
     const wrong = slopes.findIndex((slope, axis) => !(Math.abs(slope) <= LEVEL * (lesson.steepest?.[axis] ?? 1)));
@@ -157,7 +160,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     await show(lesson);
   }
 
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }
 

@@ -1,0 +1,174 @@
+"""The page Learn in a browser: chapters walked as a pupil, by keyboard, as a teacher, and on a phone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from lab.browser import WIDE, attribute, opened, overflow, violations
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from downslope.lab.server._serve import Running
+
+pytestmark = pytest.mark.browser
+PHONE: ViewportSize = {"width": 390, "height": 844}
+PROJECTOR: ViewportSize = {"width": 1024, "height": 768}
+
+
+def arrive(tab: Page, address: str) -> None:
+    """Open a chapter, and wait until its figure has numbers."""
+    tab.goto("about:blank")
+    tab.goto(f"/learn{address}")
+    expect(tab.locator(".figure-reading").first).to_contain_text("=")
+
+
+def answer(tab: Page, kind: str, words: str) -> None:
+    """Check the answer on the figure, and expect what is said of it."""
+    tab.get_by_role("button", name="Check", exact=True).press("Enter")
+    expect(tab.locator("#answer")).to_have_attribute("data-kind", kind)
+    expect(tab.locator("#answer")).to_contain_text(words)
+
+
+def hold_usable(tab: Page) -> None:
+    """Hold that axe finds nothing in either theme."""
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        assert violations(tab) == [], scheme
+
+
+def test_a_pupil_answers_four_chapters_by_keyboard(tab: Page) -> None:
+    arrive(tab, "#chapter=slope")
+    answer(tab, "wrong", "the slope is 120")
+    point = tab.get_by_role("slider", name=re.compile("Point at"))
+    for _ in range(3):
+        point.press("ArrowRight", delay=10)
+    expect(tab.locator(".figure-reading")).to_contain_text("3.5")
+    for _ in range(3):
+        point.press("ArrowRight")
+    answer(tab, "right", "P′(5) = 0")
+    hold_usable(tab)
+    tab.get_by_role("button", name="Next: Partial derivatives").press("Enter")
+    expect(tab.get_by_role("heading", level=2, name="Partial derivatives")).to_be_focused()
+
+    expect(tab.locator(".figure-reading")).to_contain_text("= −0.4")
+    answer(tab, "wrong", "Less heat")
+    cookie = tab.get_by_role("application", name=re.compile("Point at T = 170"))
+    for key in ["Shift+ArrowLeft"] + ["ArrowRight"]:
+        cookie.press(key)
+    expect(tab.locator(".figure-reading")).to_contain_text("∂Quality/∂T = 0")
+    answer(tab, "wrong", "longer in the oven")
+    for _ in range(4):
+        tab.get_by_role("application", name=re.compile("Point at T = 150")).press("ArrowUp")
+    answer(tab, "right", "275")
+    hold_usable(tab)
+    tab.get_by_role("button", name=re.compile("^Next")).press("Enter")
+
+    expect(tab.locator(".figure-reading")).to_contain_text("= −6")
+    answer(tab, "wrong", "That way is down")
+    needle = tab.get_by_role("slider", name=re.compile("Needle along"))
+    for _ in range(6):
+        needle.press("Shift+ArrowLeft")
+    expect(needle).to_have_accessible_name(re.compile("along 150°"))
+    answer(tab, "wrong", "there is a steeper one")
+    for _ in range(13):
+        needle.press("ArrowUp")
+    answer(tab, "right", "right angle")
+    # The gradient, and the right angle between it and the line of equal height, are right on the screen.
+    arrow, level = (tab.locator(f"#figure {each}").evaluate("each => each.getBoundingClientRect().toJSON()") for each in (".gradient .arrow-line", ".level-line"))
+    assert arrow["width"] / arrow["height"] == pytest.approx(6 / 4, rel=0.1)
+    assert level["width"] / level["height"] == pytest.approx(4 / 6, rel=0.1)
+    hold_usable(tab)
+    tab.get_by_role("button", name=re.compile("^Next")).press("Enter")
+
+    answer(tab, "wrong", "Put the marker first")
+    marker = tab.get_by_role("slider", name=re.compile("arker"))
+    marker.press("Shift+ArrowLeft")
+    answer(tab, "wrong", "uphill")
+    for _ in range(3):
+        marker.press("Shift+ArrowRight")
+    marker.press("Enter")  # on the figure it checks as well
+    expect(tab.locator("#answer")).to_contain_text("0 − 0.1 × (−4) = 0.4")
+    expect(tab.locator(".figure-reading")).to_contain_text("x = 0 − 0.1 × (−4) = 0.4")
+    expect(tab.locator("#chapters .done")).to_have_count(4)
+    assert "done=slope,partial,compass,descent" in tab.url
+    hold_usable(tab)
+
+
+def test_secants_play_and_other_functions_are_shown(tab: Page) -> None:
+    arrive(tab, "#chapter=slope&at=x=2,h=2")
+    reading = tab.locator(".figure-reading")
+    expect(reading).to_contain_text("(120 − 20) / 1 = 100")
+    tab.locator("#scrub").fill("8")
+    expect(reading).to_contain_text("P′(2) = 120")
+    tab.get_by_role("button", name="Battery").click()
+    expect(reading).to_contain_text("Battery′(2) = −10")
+    answer(tab, "wrong", "The question is about")
+    field = tab.get_by_role("textbox", name="Formula")
+    field.fill("x + y")
+    field.press("Enter")
+    expect(tab.locator("#own-trouble")).to_contain_text("one variable, not of 2")
+    field.fill("1/x")
+    field.press("Enter")
+    expect(reading).to_contain_text("f′(4) = −0.0625")
+    expect(tab.locator("#own-trouble")).to_be_hidden()
+    tab.get_by_role("button", name="Back to the lesson’s function").click()
+    expect(reading).to_contain_text("P′(2) = 120")
+    assert attribute(tab.locator("#count"), "for") == "scrub"
+
+
+def test_a_teacher_shows_it_large_by_keys_with_notes_that_stay(tab: Page) -> None:
+    tab.set_viewport_size(PROJECTOR)
+    arrive(tab, "#chapter=descent")
+    stage = tab.locator("#stage").bounding_box()
+    assert stage
+    assert stage["y"] + stage["height"] <= PROJECTOR["height"]
+    tab.evaluate("document.documentElement.requestFullscreen = undefined")  # a window without a screen has none
+    tab.get_by_role("button", name="Teach", exact=True).click()
+    expect(tab.locator(".pages")).to_be_hidden()
+    tab.locator("#lesson-title").focus()
+    for _ in range(3):
+        tab.keyboard.press("ArrowRight")
+    expect(tab.locator(".figure-reading")).to_contain_text("= 0.976")
+    tab.keyboard.press("ArrowLeft")
+    expect(tab.locator(".figure-reading")).to_contain_text("= 0.72")
+    tab.get_by_label("Pace").select_option("quick")
+    tab.locator("#lesson-title").focus()
+    tab.keyboard.press(" ")
+    expect(tab.get_by_role("button", name="Pause")).to_be_visible()
+    expect(tab.locator("#count")).to_have_text("step 4")
+    tab.keyboard.press(" ")
+    expect(tab.get_by_role("button", name="Play")).to_be_visible()
+    tab.get_by_role("button", name="Pin a note").click()
+    tab.get_by_role("textbox", name="Note").fill("shorter and shorter")
+    tab.get_by_role("button", name=re.compile("^Move the note")).press("ArrowLeft")
+    assert violations(tab) == []
+    tab.locator("#lesson-title").focus()
+    tab.keyboard.press("Shift+ArrowLeft")
+    expect(tab.get_by_role("heading", level=2, name="The gradient as a compass")).to_be_visible()
+    expect(tab.locator(".note")).to_have_count(0)
+    tab.keyboard.press("Shift+ArrowRight")
+    expect(tab.get_by_role("textbox", name="Note")).to_have_value("shorter and shorter")
+    tab.wait_for_timeout(200)
+    tab.reload()
+    expect(tab.get_by_role("textbox", name="Note")).to_have_value("shorter and shorter")
+    expect(tab.locator("html")).to_have_class(re.compile("teaching"))
+    tab.get_by_role("button", name="End teaching").click()
+    expect(tab.locator(".pages")).to_be_visible()
+
+
+def test_a_german_phone(browser: Browser, real_lab: Running) -> None:
+    choices = {"viewport": PHONE, "locale": "de-AT", "has_touch": True, "is_mobile": True}
+    with opened(browser, real_lab.url, **choices) as tab:
+        for chapter in ("descent", "compass", "partial", "slope"):
+            arrive(tab, f"#chapter={chapter}&at=x=0,rate=0.3")
+            assert overflow(tab) <= 0, chapter
+        expect(tab.locator("html")).to_have_attribute("lang", "de")
+        assert violations(tab) == []
+        arrive(tab, "#chapter=descent")
+        tab.locator("#figure svg").tap(position={"x": 150, "y": 100})
+        tab.get_by_role("button", name="Prüfen").tap()
+        expect(tab.locator("#answer")).to_contain_text("Zu weit. Die Steigung ist −4 und α = 0,1")
+        tab.get_by_label("Sprache").select_option("en")
+        expect(tab.get_by_role("heading", level=2, name="Descent")).to_be_visible()
+        assert "lang=en" in tab.url or tab.wait_for_url("**lang=en**") is None
+        tab.set_viewport_size(WIDE)
