@@ -74,7 +74,10 @@ def test_a_pupil_answers_four_chapters_by_keyboard(tab: Page) -> None:
         needle.press("ArrowUp")
     answer(tab, "right", "right angle")
     # The gradient, and the right angle between it and the line of equal height, are right on the screen.
-    arrow, level = (tab.locator(f"#figure {each}").evaluate("each => each.getBoundingClientRect().toJSON()") for each in (".gradient .arrow-line", ".level-line"))
+    arrow, level = (
+        tab.locator(f"#figure {each}").evaluate("each => each.getBoundingClientRect().toJSON()")
+        for each in (".gradient .arrow-line", ".level-line")
+    )
     assert arrow["width"] / arrow["height"] == pytest.approx(6 / 4, rel=0.1)
     assert level["width"] / level["height"] == pytest.approx(4 / 6, rel=0.1)
     hold_usable(tab)

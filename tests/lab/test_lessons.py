@@ -40,9 +40,7 @@ def test_every_language_says_the_same_with_the_same_gaps() -> None:
         }, tag
     facts = {chapter: [row["fact"] for row in english["chapters"][chapter]["numbers"]] for chapter in LESSONS}
     for texts in TEXTS.values():
-        assert {
-            chapter: [row["fact"] for row in texts["chapters"][chapter]["numbers"]] for chapter in LESSONS
-        } == facts
+        assert {chapter: [row["fact"] for row in texts["chapters"][chapter]["numbers"]] for chapter in LESSONS} == facts
 
 
 @pytest.mark.parametrize("chapter", LESSONS)
@@ -107,7 +105,10 @@ def test_what_a_figure_can_ask_is_listed_and_answered(chapter: str) -> None:
 
 
 def test_varied_values_are_combined_and_entries_set_within_fields() -> None:
-    asks = [{"verb": "a", "request": {"start": {"y": 1}}, "vary": {"start.x": [2, 3], "rate": [0.1, 0.2]}}, {"verb": "b", "request": {}}]
+    asks = [
+        {"verb": "a", "request": {"start": {"y": 1}}, "vary": {"start.x": [2, 3], "rate": [0.1, 0.2]}},
+        {"verb": "b", "request": {}},
+    ]
     assert list(_lessons.requests_of(asks)) == [
         ("a", {"start": {"y": 1, "x": x}, "rate": rate}) for x in (2, 3) for rate in (0.1, 0.2)
     ] + [("b", {})]
@@ -116,5 +117,5 @@ def test_varied_values_are_combined_and_entries_set_within_fields() -> None:
 def test_the_snippets_run() -> None:
     for lesson in LESSONS.values():
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile(lesson["python"], lesson["id"], "exec"), {})
+            exec(compile(lesson["python"], lesson["id"], "exec"), {})  # noqa: S102 - our own text
         assert printed.getvalue().strip(), lesson["id"]

@@ -25,8 +25,12 @@ def test_secants_close_in_on_the_slope(formula: str, function, slope, at: float)
     reply = ask("secants", formula=formula, start={name: at}, widths=WIDTHS, box={name: [at - 2, at + 2]})
     assert reply["slope"] == pytest.approx(slope(at), rel=1e-8)
     for secant in reply["secants"]:
-        assert secant["slope"] == pytest.approx((function(at + secant["width"]) - function(at)) / secant["width"], rel=1e-6)
-    x, f, slopes = (np.array([np.nan if value is None else value for value in reply["curve"][key]]) for key in (name, "f", "slope"))
+        assert secant["slope"] == pytest.approx(
+            (function(at + secant["width"]) - function(at)) / secant["width"], rel=1e-6
+        )
+    x, f, slopes = (
+        np.array([np.nan if value is None else value for value in reply["curve"][key]]) for key in (name, "f", "slope")
+    )
     drawn = np.isfinite(f)
     assert drawn.sum() > 100
     assert f[drawn] == pytest.approx(function(x[drawn]), rel=1e-5, abs=1e-9)
@@ -44,7 +48,9 @@ def test_a_typed_function_gets_its_own_start_and_box() -> None:
 
 
 def test_slices_are_the_function_along_either_variable() -> None:
-    reply = ask("slices", formula="f(x, y) = x² y + sin(y)", start={"x": 1.5, "y": -0.5}, box={"x": [-2, 2], "y": [-1, 1]})
+    reply = ask(
+        "slices", formula="f(x, y) = x² y + sin(y)", start={"x": 1.5, "y": -0.5}, box={"x": [-2, 2], "y": [-1, 1]}
+    )
     along_x, along_y = reply["slices"]["x"], reply["slices"]["y"]
     assert along_x["f"] == pytest.approx([x**2 * -0.5 + math.sin(-0.5) for x in along_x["at"]], rel=1e-5)
     assert along_y["f"] == pytest.approx([2.25 * y + math.sin(y) for y in along_y["at"]], rel=1e-5, abs=1e-9)
@@ -58,8 +64,15 @@ def test_the_compass_is_steepest_along_the_gradient_and_level_across(formula: st
     assert slopes.max() == pytest.approx(reply["steepness"], rel=1e-3)
     assert abs(int(slopes.argmax()) - reply["uphill"]) <= 0.5001
     turned = math.radians(reply["uphill"] + 90)
-    assert math.cos(turned) * reply["gradient"]["x"] + math.sin(turned) * reply["gradient"]["y"] == pytest.approx(0, abs=1e-6)
-    ahead = ask("slices", formula=formula, start={"x": start[0] + 1e-5 * math.cos(1), "y": start[1] + 1e-5 * math.sin(1)}, box=None)
+    assert math.cos(turned) * reply["gradient"]["x"] + math.sin(turned) * reply["gradient"]["y"] == pytest.approx(
+        0, abs=1e-6
+    )
+    ahead = ask(
+        "slices",
+        formula=formula,
+        start={"x": start[0] + 1e-5 * math.cos(1), "y": start[1] + 1e-5 * math.sin(1)},
+        box=None,
+    )
     one_radian = np.interp(math.degrees(1), reply["angles"], slopes)
     assert (ahead["value"] - reply["value"]) / 1e-5 == pytest.approx(one_radian, abs=1e-2)
 
