@@ -22,7 +22,7 @@ import numpy as np
 
 from downslope._arrays import norms_by_part, sum_of_squares
 from downslope._engine import jax
-from downslope._errors import PointError, SettingError, described
+from downslope._errors import PointError, SettingError, described, in_a_line
 from downslope._tree import part_names
 from downslope._types import Columns, Tree
 
@@ -166,7 +166,7 @@ def recorded_rows(state: Tree, *, run: int | None = None) -> RecordedRows:
         arrays = jax().device_get(list(held[1:]))
     except RuntimeError as error:
         raise SettingError(
-            f"the state cannot be read: {str(error).splitlines()[0]}",
+            f"the state cannot be read: {in_a_line(error)}",
             hint="a state that was donated is gone: read that which the last step returned",
         ) from None
     count, steps, look_steps, norms, letters = map(np.asarray, arrays)

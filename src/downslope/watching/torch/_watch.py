@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from downslope._errors import SettingError, described
+from downslope._errors import SettingError, described, in_a_line
 from downslope._types import Columns
 from downslope.watching._looks import MOST_WEIGHTS, ended_by, next_curvature
 from downslope.watching._rows import WatchedRows
@@ -256,7 +256,7 @@ class TorchInstrument:
             scale = scale_of(self._optimizers, self._parts.tensors)
             step.ends = curvature(loss, self._parts.tensors, scale, step.number)
         except (RuntimeError, NotImplementedError) as error:
-            self._no_curvature = str(error).splitlines()[0][:200]
+            self._no_curvature = in_a_line(error)
 
     def _before_step(self, optimizer: Optimizer, closure: Any) -> None:
         if self._open is None:
