@@ -310,3 +310,23 @@ def test_few_rows_are_no_cause_where_they_are_not_learnt():
     few = {"validation_rows": 12}
     finding = next(finding for finding in diagnosed(score=0.5, own=0.6, data=few, scores={"accuracy_error": 0.14}))
     assert finding.symptom != "too_few_rows"
+
+
+@pytest.mark.parametrize(("shuffled", "falls_short"), [(0.27, True), (0.36, False), (None, False)])
+def test_a_loss_that_never_moved_falls_short_only_on_targets_that_can_be_learnt(shuffled, falls_short):
+    """0.29 beside 0.38 over 200 rows is within chance; whether it learnt nothing depends on what there is to learn."""
+    noise = np.random.default_rng(0).normal(scale=0.002, size=125)
+    trace = ds.trace_from(
+        {"loss": np.log(4) + noise, "learning_rate": np.full(125, 1e-2)},
+        evaluations={"step": [25, 75, 125], "validation_accuracy": [0.29, 0.28, 0.29]},
+        facts={
+            "data": {
+                **dict.fromkeys(DATA),
+                **{"rows": 300, "validation_rows": 200, "class_counts": [91, 108, 96, 121], "metric": "accuracy"},
+                **{"target_kind": "classes", "reference_score": 0.38, "chance_score": 0.29},
+                **{"shuffled_score": shuffled, "shuffled_deviation": None if shuffled is None else 0.02},
+            },
+            "network": {"metric": "accuracy", "kind": "classes"},
+        },
+    )
+    assert ("plateau" in ds.diagnose(trace).symptoms) is falls_short

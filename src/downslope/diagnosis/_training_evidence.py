@@ -171,13 +171,18 @@ class TrainingEvidence:
         chance = self.data.get("chance_score")
         return None if chance is None else float(chance)
 
-    @functools.cached_property
+    @property
     def is_learnable(self) -> bool:
-        """Whether a simple learner does clearly better on the targets than on shuffled ones."""
+        """Whether a simple learner does clearly better on the targets than on shuffled ones, or none was compared."""
+        return self._beats_shuffled is not False
+
+    @functools.cached_property
+    def _beats_shuffled(self) -> bool | None:
+        """Whether a simple learner does clearly better on the targets than on shuffled ones; None if not compared."""
         score, shuffled = self.data.get("reference_score"), self.data.get("shuffled_score")
         spread = self.data.get("shuffled_deviation")
         if score is None or shuffled is None or spread is None:
-            return True
+            return None
         # A permutation test: three deviations above the scores on shuffled targets.
         return float(score) > float(shuffled) + 3 * max(float(spread), 1e-3)
 
@@ -245,6 +250,9 @@ class TrainingEvidence:
             # Without a score there is still the loss: one that never moved has learnt nothing.
             return True if self.has_not_begun or self.chance_level is not None else None
         if self._is_below(self.score):
+            return True
+        # A score of few rows settles nothing, but a loss that never moved on targets that can be learnt does.
+        if self.has_not_begun and self._beats_shuffled:
             return True
         enough = self.score >= max(self._references) - self._margins[0]
         return False if enough and self.is_held_back and self._is_sure else None
