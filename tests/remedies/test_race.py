@@ -14,6 +14,7 @@ from downslope.diagnosis import Diagnosis
 from downslope.remedies._race import race
 from downslope.remedies._remedy import Remedy
 from downslope.remedies._trial import HELD_BACK, TrialJob, TrialRun
+from downslope.remedies._wide_race import wide_race
 
 NOTHING = Diagnosis((), ())
 LOOK, SHORT, LONGER = "a look", "a tenth", "a third"
@@ -60,6 +61,7 @@ class Training:
     still: frozenset[str] = frozenset()
     explodes: frozenset[str] = frozenset()
     jobs: list[TrialJob] = field(default_factory=list)
+    waves: list[int] = field(default_factory=list)
 
     specification, own, seed, enough, unit = frozenset(), 0.1, 0, 0.9, 0.001
     yardstick = HELD_BACK
@@ -73,6 +75,9 @@ class Training:
     def further(self, remedy: Remedy, mended: Any) -> Sequence[Remedy]:
         self.run([TrialJob(mended, self.seed)])
         return [remedy.then(other) for other in self.later]
+
+    def combined(self, remedy: Remedy) -> Sequence[Remedy]:
+        return [remedy.then(other) for other in self.remedies if other is not remedy]
 
     def before(self, quantity: str) -> float:
         return 0.0
@@ -94,6 +99,7 @@ class Training:
 
     def run(self, jobs: Sequence[TrialJob], likely: Iterable[TrialJob] = ()) -> list[TrialRun | None]:
         self.jobs += jobs
+        self.waves.append(self._steps([job.specification for job in jobs]))
         self.cost.spent += self._steps([job.specification for job in jobs])
         return [self._run(job) for job in jobs]
 
@@ -238,3 +244,69 @@ def test_a_later_remedy_replaces_what_it_changes() -> None:
     assert both.changes == {"rate": 0.2, "activation": "relu"}
     assert remedy("a", a=1).with_other(remedy("b", a=2)) is None
     assert remedy("a", a=1).with_other(remedy("b", a=1)) is None
+
+
+# --- the wide search --------------------------------------------------------------------------------------------------
+
+LETTERS = "abcdefghijkl"
+TWELVE = [remedy(name, **{name: 1}) for name in LETTERS]
+
+
+def wide(subject: Training, pairs: int = 5, width: int = 64) -> ds.Prescription:
+    return wide_race(subject, NOTHING, pairs, width)
+
+
+@pytest.mark.parametrize("winner", ["a", "f", "l"])
+def test_a_wide_search_makes_all_its_full_runs_at_once(winner: str) -> None:
+    subject = Training({winner: 0.8}, TWELVE, luck=0.03)
+    prescription = wide(subject)
+    assert prescription.best is not None
+    assert prescription.best.remedy.name == winner
+    assert len([steps for steps in subject.waves if steps >= 1000]) == 1
+    assert subject.cost.spent > 0.6 * subject.cost.budget
+
+
+def test_a_wide_search_combines_remedies_without_a_full_run_between() -> None:
+    subject = Training({"c": 0.4, "k": 0.4}, TWELVE)
+    prescription = wide(subject)
+    assert prescription.best is not None
+    assert set(prescription.best.remedy.changes) == {"c", "k"}
+    assert {change.name for change, score in prescription.needed if score < 0.6} == {"c", "k"}
+    assert len(subject.waves) == 5  # two races of two waves, and the proofs
+
+
+def test_a_wide_search_leaves_out_what_a_bundle_does_not_need() -> None:
+    bundle = TWELVE[0].then(TWELVE[1]).then(TWELVE[2])
+    best = wide(Training({"b": 0.8}, [bundle, *TWELVE])).best
+    assert best is not None
+    assert best.remedy.name == "b"
+
+
+def test_a_wide_search_prescribes_no_luck() -> None:
+    prescribed = 0
+    for number in range(12):
+        remedies = [remedy(f"{name}{number}", **{f"{name}{number}": 1}) for name in LETTERS]
+        prescribed += bool(names_of(wide(Training({}, remedies, luck=0.1))))
+    assert prescribed <= 1
+
+
+@pytest.mark.parametrize("budget", [0.5, 5, 9, 16, 61])
+@pytest.mark.parametrize("width", [2, 40, 1000])
+def test_a_wide_search_keeps_to_its_budget_and_width(budget: float, width: int) -> None:
+    subject = Training(dict.fromkeys(LETTERS, 0.07), TWELVE, TWELVE, budget=budget)
+    wide(subject, 3, width)
+    assert subject.cost.spent <= subject.cost.budget
+    assert max(subject.waves, default=0) <= 100 * max(width, 9)
+
+
+def test_a_small_budget_is_spent_step_by_step() -> None:
+    narrow, other = (Training({"d": 0.8}, TWELVE, luck=0.03, budget=10) for _ in range(2))
+    assert repr(race(narrow, NOTHING, 5)) == repr(wide(other))
+    assert narrow.jobs == other.jobs
+
+
+def test_what_a_further_wave_adds_is_a_diagnosis_of_the_mended_run() -> None:
+    subject = Training({"a": 0.3, "z": 0.5}, TWELVE, [remedy("z", z=1)], budget=200)
+    best = wide(subject).best
+    assert best is not None
+    assert set(best.remedy.changes) == {"a", "z"}

@@ -44,6 +44,18 @@ class PrescribeChoices(ProgressChoices, ExecutorChoices, total=False):
             typed="The most to spend, in runs as long as this one; 60, for a formula 400.",
         ),
     ]
+    width: Annotated[
+        int,
+        Choice(
+            1,
+            "Runs of the search for what mends a training that are begun before its next decision. With 1 it spends "
+            "least; with as many as there are workers it ends soonest. The result depends on it, not on the workers.",
+            "run",
+            least=1,
+            metavar="N",
+            typed="Runs that are begun before the next decision: as many as there are workers ends soonest.",
+        ),
+    ]
     data: Annotated[
         DataLike | None,
         Choice(

@@ -49,21 +49,25 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
     ('rate 0.5, from the curvature', 'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.5, steps=20)')
     """
     chosen = {**defaults(PrescribeChoices), **checked(PrescribeChoices, choices, also=("run",))}
-    pairs, most = chosen["seeds"], chosen["trainings"]
+    pairs, most, width = chosen["seeds"], chosen["trainings"], chosen["width"]
     parts = {name: chosen[name] for name in _PARTS if chosen[name] is not None}
     progress, executor = checked_progress(chosen["progress"]), chosen["executor"]
     check_executor(executor)  # before the run itself, which may take long
     if isinstance(run, str | Path) and Path(run).is_dir():
         setup, trace = _saved(run, parts)
-        return of_training(setup, trace, pairs, most, progress, executor)
+        return of_training(setup, trace, pairs, most, progress, executor, width)
     if parts:
         name = next(iter(parts))
         what = "data are the rows" if name == "data" else f"{name} is a part"
         raise SettingError(f"{what} of a saved run", hint="a plan, a training and a setup hold their own")
     if isinstance(run, Plan):
+        if width > 1:
+            raise SettingError(
+                "width is of the search for what mends a training", hint="the runs of a descent are all begun at once"
+            )
         return of_plan(run, None, pairs, most, progress, executor)
     setup, trace = _trained(run)
-    return of_training(setup, trace, pairs, most, progress, executor)
+    return of_training(setup, trace, pairs, most, progress, executor, width)
 
 
 def _saved(folder: str | Path, parts: Mapping[str, Any]) -> tuple[Setup, Trace]:

@@ -13,11 +13,11 @@ from downslope.ensembles import count
 from downslope.executors import Crew, ExecutorLike
 from downslope.networks import Setup
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._race import race
 from downslope.remedies._ranking import causes_of, combined, problems_of, ranked
 from downslope.remedies._remedy import Remedy, TrainingCase
 from downslope.remedies._training_remedies import everything, proposals
 from downslope.remedies._trial import HELD_BACK, Runner, TrialJob, TrialRun, score_of
+from downslope.remedies._wide_race import wide_race
 from downslope.trace import Trace
 
 _BUDGET = 60  # trainings
@@ -38,6 +38,7 @@ def of_training(
     trainings: int | None,
     progress: bool | Show | None,
     executor: ExecutorLike = None,
+    width: int = 1,
 ) -> Prescription:
     """Return what helps a training.
 
@@ -48,6 +49,7 @@ def of_training(
         trainings: the most to spend in all, in trainings of so many steps, or of 100; 60 if None.
         progress: as for `descend`.
         executor: where the runs take place.
+        width: runs that are begun before the next decision.
     """
     diagnosis = diagnose(trace)
     if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(TrainingCase(setup, trace), diagnosis)):
@@ -59,7 +61,7 @@ def of_training(
     most = (_BUDGET if trainings is None else trainings) * max(int(setup.choices["steps"]), _FEWEST)
     with progress_bar(progress, most) as show, Crew(executor, threads=count) as crew:
         runner = Runner(crew, most, show)
-        prescription = race(_Trained(setup, trace, diagnosis, runner), diagnosis, seeds)
+        prescription = wide_race(_Trained(setup, trace, diagnosis, runner), diagnosis, seeds, width)
     causes = () if prescription.best is None else causes_of(prescription.best.remedy, diagnosis)
     return replace(prescription, causes=causes, note=runner.note)
 
@@ -80,6 +82,7 @@ class _Trained:
         self.specification, self.cost = setup, runner
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
         self._case, self._diagnosis = TrainingCase(setup, trace), diagnosis
+        self._texts: dict[int, tuple[Setup, str]] = {}  # by number, each with its setup, of which many are compared
         self._before: dict[str, float | None] = {}  # the race asks at each look
         # With the setup itself, whose number would else be another's one day.
         self._shortened: dict[tuple[int, float], tuple[Setup, Setup | None]] = {}
@@ -102,6 +105,10 @@ class _Trained:
         symptoms = problems_of(diagnosis)
         first = proposals(case, diagnosis)
         return [*combined(remedy, first, symptoms), *combined(remedy, everything(case), symptoms)]
+
+    def combined(self, remedy: Remedy) -> Sequence[Remedy]:
+        """Return the remedy combined with all that apply to the run as it was, the likeliest first."""
+        return combined(remedy, everything(self._case), problems_of(self._diagnosis))
 
     def before(self, quantity: str) -> float | None:
         """Return a quantity of the run as it was."""
@@ -157,7 +164,12 @@ class _Trained:
     def alike(self, first: Setup, second: Setup) -> bool:
         """Tell whether two setups train the same."""
         same_model = first.model is second.model or (first.layers is not None and first.layers == second.layers)
-        return same_model and first.as_python() == second.as_python()
+        return same_model and self._text_of(first) == self._text_of(second)
+
+    def _text_of(self, setup: Setup) -> str:
+        if id(setup) not in self._texts:
+            self._texts[id(setup)] = setup, setup.as_python()
+        return self._texts[id(setup)][1]
 
     def affords(self, specifications: Sequence[Setup]) -> bool:
         """Tell whether the budget bears a run of each setup."""

@@ -286,7 +286,9 @@ class Runner:
         known = {job: self._counted(self._ahead.pop(job)) for job in dict.fromkeys(jobs) if job in self._ahead}
         fresh = dict.fromkeys(job for job in jobs if job not in known)
         guesses = dict.fromkeys(job for job in likely if job not in self._ahead and job not in fresh) if fresh else {}
-        making = [*fresh, *itertools.islice(guesses, self._crew.idle_beside(len(fresh)))]
+        # The longest first: what began last would else be waited for alone.
+        by_length = sorted(fresh, key=lambda job: -int(job.specification.choices["steps"]))
+        making = [*by_length, *itertools.islice(guesses, self._crew.idle_beside(len(fresh)))]
         units = [Unit(_run, job.specification, (job.seed, job.quantities, job.traced)) for job in making]
         try:
             for number, run in self._crew.each(units):
