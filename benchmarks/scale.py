@@ -3,7 +3,7 @@
     python -m benchmarks.scale trials --engine dask --workers 2
     python -m benchmarks.scale multistart --starts 1e7 --workers 2
     python -m benchmarks.scale kill --runs 20
-    python -m benchmarks.scale speedup --workers 64
+    python -m benchmarks.scale speedup --workers 64 --steps 2000
     python -m benchmarks.scale train --runs 20
 
 Dask is in the extra `cluster`; `trials` and `multistart` also take `--engine threads`, `spawn` and `loky`.
@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import multiprocessing
 import os
 import resource
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import downslope as ds
-from benchmarks import scale_training
+from benchmarks import scale_search, scale_training
 from downslope.executors import Crew, Unit
 from downslope.executors import _units as worker
 from downslope.remedies import _trial
@@ -151,78 +149,6 @@ def _with_process(setup: Any, *arguments: Any) -> tuple[int, Any]:
     return os.getpid(), _trial._run(setup, *arguments)
 
 
-class Recorder:
-    """An executor that computes each unit once, and on a replay waits as long as that took."""
-
-    def __init__(self, workers: int) -> None:
-        self._max_workers = workers
-        self._known: dict[Any, tuple[float, Any]] = {}
-        self._pool: ThreadPoolExecutor | None = None
-        self.busy = 0.0
-
-    def replay(self) -> None:
-        """Hand results out after as long as they took, by as many workers as there are."""
-        self._pool, self.busy = ThreadPoolExecutor(self._max_workers), 0.0
-
-    def submit(self, function: Callable[..., Any], /, call: Any, *addresses: Any) -> Future[Any]:
-        """Do a unit, or wait for as long as it took."""
-        # Not by digest: two setups that are equal need not have the same bytes.
-        key = worker._opened(call.call, {})[1].as_python(), repr(worker._opened(call.arguments, {}))
-        if self._pool is not None:
-            return self._pool.submit(self._wait, key)
-        if key not in self._known:
-            began = time.perf_counter()
-            answer = function(call, *addresses)
-            if isinstance(answer, worker.Ended):
-                self._known[key] = time.perf_counter() - began, answer
-        else:
-            answer = self._known[key][1]
-        future: Future[Any] = Future()
-        future.set_result(answer)
-        return future
-
-    def _wait(self, key: Any) -> Any:
-        seconds, answer = self._known[key]
-        time.sleep(seconds)
-        with _LOCK:
-            self.busy += seconds
-        return answer
-
-
-_LOCK = threading.Lock()
-
-
-def speedup(workers: int, steps: int) -> None:
-    """Print how many times faster prescriptions are by many workers, threads that wait as long as a unit took."""
-    sick = ds.Setup.of(None, "digits", hidden=(32,), steps=steps, method="gradient descent", learning_rate=3.0, **QUIET)
-    training = sick.train(progress=False)
-    one, many = Recorder(1), Recorder(workers)
-    wanted = ds.prescribe(training, progress=False, executor=one)
-    one.replay()
-    began = time.perf_counter()
-    ds.prescribe(training, progress=False, executor=one)
-    alone = time.perf_counter() - began
-    ds.prescribe(training, progress=False, executor=many)
-    many._known |= one._known  # the same times for the same units
-    many.replay()
-    began = time.perf_counter()
-    found = ds.prescribe(training, progress=False, executor=many)
-    wall = time.perf_counter() - began
-    assert not found.interrupted
-    assert found.tried == wanted.tried
-    print(f"a prescription of {one.busy:.1f} s of units: {alone:.1f} s by 1 worker, {wall:.1f} s by {workers}")
-    print(f"{alone / wall:.1f} times as fast; {many.busy:.1f} s of units were made")
-    proof = trial_units(steps)
-    wide = Recorder(workers)
-    with Crew(wide) as crew:
-        crew.results(proof)
-        wide.replay()
-        began = time.perf_counter()
-        crew.results(itertools.islice(itertools.cycle(proof), 6 * workers))
-        wall = time.perf_counter() - began
-    print(f"{6 * workers} independent units: {wide.busy / wall:.1f} times as fast by {workers} workers")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["trials", "multistart", "kill", "speedup", "train"])
@@ -232,6 +158,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=10)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--trainings", type=int, default=60)
     chosen = parser.parse_args()
     if chosen.what == "trials":
         trials(chosen.engine, chosen.workers, chosen.steps)
@@ -242,7 +169,7 @@ def main() -> None:
     elif chosen.what == "train":
         scale_training.train(chosen.runs, chosen.steps)
     else:
-        speedup(chosen.workers, chosen.steps)
+        scale_search.speedup(chosen.workers, chosen.steps, chosen.trainings)
 
 
 if __name__ == "__main__":

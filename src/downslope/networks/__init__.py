@@ -12,7 +12,8 @@ from downslope.networks._choices import (
 from downslope.networks._losses import loss_names
 from downslope.networks._replicates import Replicates, SeedScore
 from downslope.networks._scores import ClassScores
-from downslope.networks._setup import Setup, train
+from downslope.networks._setup import Setup
+from downslope.networks._train import train
 from downslope.networks._trained import Batching, Training, UnitPass, predict, unit_pass
 from downslope.networks.data import Encoding, Examples, examples, facts, sample_names
 from downslope.networks.layers import (

@@ -8,9 +8,9 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Unpack, cast, overload
+from typing import Any, Unpack, cast
 
-from downslope._choices import checked, defaults, door, refuse_unknown, schema
+from downslope._choices import checked, defaults, refuse_unknown, schema
 from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, structure_of_function
 from downslope._errors import DataError, SettingError, described, whole
@@ -29,11 +29,9 @@ from downslope.methods import SCHEDULE_SETTINGS
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
-    ReplicateChoices,
     RunChoices,
     SetupChanges,
     TargetLike,
-    TrainChoices,
     TrainingChoices,
     batches_of,
     in_order,
@@ -55,7 +53,15 @@ from downslope.networks._trained import Batching, Revival, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
 from downslope.networks.models import packed, unpacked
-from downslope.networks.tasks import NetworkChoices, Scoring, example_task, function_task, is_stream, stream_task
+from downslope.networks.tasks import (
+    NetworkChoices,
+    Scoring,
+    example_task,
+    function_task,
+    is_stream,
+    read_examples,
+    stream_task,
+)
 from downslope.tables import listed
 from downslope.trace import Outcome, Trace
 
@@ -157,7 +163,10 @@ class Setup:
         settled = _SIZES if changes.get("model") is not None else ()
         rest = {n: c for n, c in self.choices.items() if n not in settled and not _is_replaced(n, named)}
         setup = Setup(model, data, target, {**rest, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
-        # The task is shared where nothing that builds it changed: data are read and programs compiled once.
+        # Rows are shared where the data did not change, and the task where nothing that builds it did: data are read
+        # and programs compiled once.
+        if not changes.keys() & {"data", "target", "validation"}:
+            setup.__dict__["rows_read"] = self.rows_read
         if "task" in self.__dict__ and setup.structure == self.structure:
             setup.__dict__["task"] = self.task
         return setup
@@ -224,6 +233,11 @@ class Setup:
         return cls.of(choices.pop("model"), choices.pop("data"), choices.pop("target"), **choices)
 
     @functools.cached_property
+    def rows_read(self) -> dict[Any, Any]:
+        """The examples for this setup and those that it was changed to, by their seed and how they were read."""
+        return {}
+
+    @functools.cached_property
     def structure(self) -> tuple[Any, ...]:
         """The choices that two setups share if they have the same rows, network, loss and compiled program."""
         building = {name: identity(choice) for name, choice in self.choices.items() if _builds(name)}
@@ -260,8 +274,11 @@ class Setup:
             self._refuse("a stream", _NOT_FOR_STREAMS)
             task = reading["task"]
             return stream_task(model, choices, data, validation, seed=seed, task=task, computing=computing, own=own)
-        rest = {"seed": seed, "reading": reading, "computing": computing, "own": own}
-        return example_task(model, choices, data, self.target, validation, batching, **rest)
+        rest = {"seed": seed, "computing": computing, "own": own}
+        way = seed, validation if isinstance(validation, int | float) else None, identity(reading)
+        if way not in self.rows_read:
+            self.rows_read[way] = read_examples(data, self.target, validation, seed, reading)
+        return example_task(model, choices, self.rows_read[way], batching, **rest)
 
     def _refuse(self, what: str, names: Iterable[str]) -> None:
         """Raise for a choice that differs from its default and does nothing for this kind of model or data."""
@@ -438,63 +455,3 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
     if name in SCHEDULE_SETTINGS:
         return "schedule" in changes
     return "method" in changes and _is_setting(name)
-
-
-@overload
-def train(
-    model: ModelLike | DataLike | None = None,
-    data: DataLike | ModelLike | None = None,
-    target: TargetLike | None = None,
-    *,
-    seeds: None = None,
-    **choices: Unpack[TrainChoices],
-) -> Training: ...
-@overload
-def train(
-    model: ModelLike | DataLike | None = None,
-    data: DataLike | ModelLike | None = None,
-    target: TargetLike | None = None,
-    *,
-    seeds: int | Sequence[int],
-    **choices: Unpack[TrainChoices],
-) -> Replicates: ...
-@door(ReplicateChoices)
-def train(  # noqa: D417  # `seeds` is described by its Choice
-    model: ModelLike | DataLike | None = None,
-    data: DataLike | ModelLike | None = None,
-    target: TargetLike | None = None,
-    *,
-    seeds: int | Sequence[int] | None = None,
-    **choices: Unpack[TrainChoices],
-) -> Training | Replicates:
-    """Train a network and keep what every step left behind.
-
-    Args:
-        model: None for a dense network as `hidden`, `activation` and the other choices of a network say; a sequence of
-            layers; a `Network`; an Equinox module, one with its state as a pair, or a Flax NNX module, which come back
-            in their own kind; or, with `start`, a loss function of (params, batch), perhaps with `key`. Without a model
-            the data may come first: `train("iris")`.
-        data: what to train on: a file, a frame, a mapping of columns, a pair (inputs, targets), or the name of a
-            sample such as "digits". Or a stream of batches (inputs, targets) of one shape, which is used
-            unchanged: an iterator, a loader, a list of pairs. For a loss function any tree of arrays with one entry an
-            example along their first axes, or a stream of any batches; a list is a stream.
-        target: the column to predict, for a table.
-        **choices: as in `ReplicateChoices`.
-
-    Returns:
-        The trained network with its trace; with `seeds` all of them, with the interval of each score.
-
-    Raises:
-        DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used, before any step.
-
-    >>> training = train("iris", hidden=16, steps=1000, progress=False)
-    >>> training.metrics["validation_accuracy"] > 0.9
-    True
-    """
-    known = ("model", "data", "target", "seeds")
-    passed = checked(TrainChoices, choices, also=known, settings=settings_of_own(choices))
-    running = {name: passed.pop(name) for name in schema(RunChoices) if name in passed}
-    if isinstance(model, Setup):
-        raise SettingError("a setup holds its model, data and choices already", hint="setup.train() trains it")
-    setup = Setup.of(model, data, target, **passed)
-    return setup.train(**running) if seeds is None else setup.replicate(seeds, **running)

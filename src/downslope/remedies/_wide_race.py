@@ -24,7 +24,7 @@ from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._race import race
 from downslope.remedies._race_board import LEVEL, ROUNDS, SHORT, SPARE, Board, Entrant, Racing, prescription_of, without
-from downslope.remedies._remedy import Remedy
+from downslope.remedies._remedy import Remedy, same
 from downslope.remedies._taking_apart import take_apart
 from downslope.remedies._trial import S, TrialJob
 
@@ -105,6 +105,8 @@ def _finalists(board: Board[S], ranked: Sequence[Entrant[S]], width: int) -> lis
     chosen: list[Entrant[S]] = []
     runs = [subject.specification] * (pairs - len(board.controls))
     for entrant in ranked:
+        if len(runs) + pairs > width:
+            break
         for other in (entrant, *(smaller for _, smaller in _smaller(board, entrant))):
             more = [*runs, *[other.specification] * pairs]
             if other not in chosen and not other.runs and len(more) <= width and subject.affords(more):
@@ -118,11 +120,16 @@ def _smaller(board: Board[S], entrant: Entrant[S]) -> Iterator[tuple[Remedy, Ent
     subject = board.subject
     for change in entrant.remedy.single_changes if len(entrant.remedy.single_changes) > 1 else ():
         rest = without(entrant.remedy, change)
-        changed = None if rest is None else subject.changed(rest.changes)
-        if rest is None or changed is None or subject.alike(changed, subject.specification):
+        if rest is None:
             continue
-        known = next((other for other in board.entered if subject.alike(changed, other.specification)), None)
-        yield change, known or board.fitted([rest])[0]
+        known = next((other for other in board.entered if same(other.remedy.changes, rest.changes)), None)
+        changed = None if known is not None else subject.changed(rest.changes)
+        if changed is not None and not subject.alike(changed, subject.specification):
+            # Another remedy may come to the same run.
+            known = next((other for other in board.entered if subject.alike(changed, other.specification)), None)
+            known = known or board.fitted([rest])[0]
+        if known is not None:
+            yield change, known
 
 
 def _prove_all(board: Board[S], chosen: Sequence[Entrant[S]], wave: int) -> bool:

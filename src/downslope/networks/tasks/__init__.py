@@ -1,6 +1,6 @@
 """Tasks: a model and its data as an objective that can be trained."""
 
-from downslope.networks.tasks._examples import example_task
+from downslope.networks.tasks._examples import example_task, read_examples
 from downslope.networks.tasks._loss_function import function_task
 from downslope.networks.tasks._scoring import Scoring
 from downslope.networks.tasks._sizes import LayerChoices, NetworkChoices
@@ -13,5 +13,6 @@ __all__ = [
     "example_task",
     "function_task",
     "is_stream",
+    "read_examples",
     "stream_task",
 ]

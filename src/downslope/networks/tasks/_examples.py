@@ -87,13 +87,10 @@ def _mixed(part: str, leaf: Array, new: Array, dead: dict[str, np.ndarray]) -> A
 def example_task(
     model: Any,
     choices: NetworkChoices,
-    data: Any,
-    target: Any,
-    validation: Any,
+    examples: tuple[Examples, Examples | None],
     batching: Batching,
     *,
     seed: int,
-    reading: Plain,
     computing: Plain,
     own: Callable[[Any], Structure],
 ) -> Task:
@@ -102,16 +99,13 @@ def example_task(
     Args:
         model: the model, as for `train`.
         choices: the choices of a network.
-        data: the data, as for `examples`.
-        target: the column to predict.
-        validation: the share of the rows held back, or data of its own.
+        examples: those for training, and those held back or None, as `read_examples` returns them.
         batching: how many examples a step sees.
         seed: of weights and of the rows held back.
-        reading: further choices of `prepare`, by name.
         computing: the choices of `ComputationChoices`, by name.
         own: the function from a model or a loss of the user's to the structure that its programs are kept for.
     """
-    training, held = _examples(data, target, validation, seed, reading)
+    training, held = examples
     seen, loss = fitted(model, choices, training.inputs, training.encoding.target, seed)
     computing = weighing(computing, training.encoding.target, training.targets)
     batch = batching.of(len(training))
@@ -148,8 +142,18 @@ def example_task(
     )
 
 
-def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain) -> tuple[Examples, Examples | None]:
-    """Return the examples for training and those for validation."""
+def read_examples(
+    data: Any, target: Any, validation: Any, seed: int, reading: Plain
+) -> tuple[Examples, Examples | None]:
+    """Return the examples for training and those for validation, or None.
+
+    Args:
+        data: the data, as for `examples`.
+        target: the column to predict.
+        validation: the share of the rows held back, or data of its own.
+        seed: of the rows held back.
+        reading: further choices of `prepare`, by name.
+    """
     if data is None:
         raise DataError("no training data", hint='for example data="digits", or a file with a target column')
     # A number is a share of the rows; anything else is validation data.
