@@ -272,7 +272,7 @@ def test_a_wide_search_combines_remedies_without_a_full_run_between() -> None:
     assert prescription.best is not None
     assert set(prescription.best.remedy.changes) == {"c", "k"}
     assert {change.name for change, score in prescription.needed if score < 0.6} == {"c", "k"}
-    assert len(subject.waves) == 5  # two races of two waves, and the proofs
+    assert len(subject.waves) == 3  # two races, and the proofs
 
 
 def test_a_wide_search_leaves_out_what_a_bundle_does_not_need() -> None:

@@ -57,12 +57,14 @@ from downslope.networks.tasks import (
     NetworkChoices,
     Scoring,
     example_task,
+    file_task,
     function_task,
     is_stream,
     read_examples,
     stream_task,
+    survey_file,
 )
-from downslope.tables import listed
+from downslope.tables import is_streamed, listed
 from downslope.trace import Outcome, Trace
 
 _CHOICES = schema(TrainingChoices)
@@ -73,9 +75,9 @@ _ONLY_IN_LAYERS = _IN_LAYERS - _CHOICES.keys()
 _SIZES = tuple(name for name in schema(NetworkChoices) if name not in ("output_activation", "loss", "from_logits"))
 _NOT_FOR_FUNCTIONS = (
     *schema(NetworkChoices),
-    *("target", "l2", "mixed_precision", "class_weights", "task", "drop", "missing"),
+    *("target", "l2", "mixed_precision", "class_weights", "task", "drop", "missing", "streaming"),
 )
-_NOT_FOR_STREAMS = ("target", "drop", "missing", "begin")
+_NOT_FOR_STREAMS = ("target", "drop", "missing", "begin", "streaming")
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,8 +278,14 @@ class Setup:
             return stream_task(model, choices, data, validation, seed=seed, task=task, computing=computing, own=own)
         rest = {"seed": seed, "computing": computing, "own": own}
         way = seed, validation if isinstance(validation, int | float) else None, identity(reading)
+        streams = is_streamed(data, reading["streaming"])
+        if streams:
+            self._refuse("rows that are streamed", ("begin",))
         if way not in self.rows_read:
-            self.rows_read[way] = read_examples(data, self.target, validation, seed, reading)
+            read = survey_file if streams else read_examples
+            self.rows_read[way] = read(data, self.target, validation, seed, reading)
+        if streams:
+            return file_task(model, choices, self.rows_read[way], batching.batch, **rest)
         return example_task(model, choices, self.rows_read[way], batching, **rest)
 
     def _refuse(self, what: str, names: Iterable[str]) -> None:

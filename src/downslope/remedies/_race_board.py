@@ -143,11 +143,10 @@ class Board(Generic[S]):
     Args:
         subject: what is to be mended.
         pairs: the most pairs of runs to prove a remedy with.
-        ahead: whether idle workers make runs before they are needed.
     """
 
-    def __init__(self, subject: Racing[S], pairs: int, *, ahead: bool = True) -> None:
-        self.subject, self.pairs, self._ahead = subject, pairs, ahead
+    def __init__(self, subject: Racing[S], pairs: int) -> None:
+        self.subject, self.pairs = subject, pairs
         self.entered: list[Entrant[S]] = []
         self.controls: list[TrialRun] = []
         self.history: list[tuple[int, Remedy]] = []
@@ -254,30 +253,63 @@ class Board(Generic[S]):
     def raced(self, entrants: Sequence[Entrant[S]]) -> list[Entrant[S]]:
         """Return entrants in the order in which they did best over few steps, as far as they did better than none.
 
+        First those are dropped that do not stay finite over ten steps, or do not move their quantity.
+        """
+        looks = self.looks(entrants)
+        if looks and self.affords_proof([job.specification for job in looks]):
+            likely = itertools.chain(self.shorts(entrants)[1:], self.pairs_of(entrants))
+            entrants = self.moving(entrants, dict(zip(looks, self.subject.run(looks, likely), strict=True)))
+        shorts = self.shorts(entrants)
+        if not shorts or not self.affords_proof([job.specification for job in shorts]):
+            return list(entrants)
+        return self.ranked(entrants, dict(zip(shorts, self.subject.run(shorts, self.pairs_of(entrants)), strict=True)))
+
+    def raced_at_once(self, entrants: Sequence[Entrant[S]]) -> list[Entrant[S]]:
+        """Return the same after all these runs at once: those that the first steps drop are then made in vain."""
+        jobs = [*self.looks(entrants), *self.shorts(entrants)]
+        if not jobs or not self.affords_proof([job.specification for job in jobs]):
+            return list(entrants)
+        runs = dict(zip(jobs, self.subject.run(jobs), strict=True))
+        return self.ranked(self.moving(entrants, runs), runs)
+
+    def ranked(self, entrants: Sequence[Entrant[S]], runs: Mapping[TrialJob[S], TrialRun | None]) -> list[Entrant[S]]:
+        """Return entrants that did better than none over few steps, by what these promise.
+
         Those that are too short to race come behind the others in their own order: nothing speaks against them.
         """
-        subject, seed = self.subject, self.subject.seed
-        entrants = self.moving(entrants)
-        shortened = [(entrant, subject.shortened(entrant.specification, SHORT)) for entrant in entrants]
-        racing = [(entrant, short) for entrant, short in shortened if short is not None]
-        unchanged = subject.shortened(subject.specification, SHORT)
-        if unchanged is None or not self.affords_proof([unchanged, *(short for _, short in racing)]):
-            return list(entrants)
-        jobs = [TrialJob(unchanged, seed), *self.shorts(entrants)]
-        (control, *runs) = subject.run(jobs, self.pairs_of(entrants) if self._ahead else ())
-        for (entrant, _), run in zip(racing, runs, strict=True):
-            entrant.early = run
+        unchanged, *shorts = self.shorts(entrants) or [None]
+        of_entrant = {job.specification: runs.get(job) for job in shorts}
+        control = None if unchanged is None else runs.get(unchanged)
+        shortened = [(entrant, self.subject.shortened(entrant.specification, SHORT)) for entrant in entrants]
+        for entrant, short in shortened:
+            if short is not None:
+                entrant.early = of_entrant.get(short)
         if control is None:
             return []
-        ahead = [(entrant.early.promise, entrant) for entrant, _ in racing if entrant.early is not None]
+        ahead = [(entrant.early.promise, entrant) for entrant, _ in shortened if entrant.early is not None]
         ahead = sorted((pair for pair in ahead if pair[0] > control.promise), key=lambda pair: -pair[0])
         return [*(entrant for _, entrant in ahead), *(entrant for entrant, short in shortened if short is None)]
 
     def shorts(self, entrants: Sequence[Entrant[S]]) -> list[TrialJob[S]]:
-        """Return the short runs of entrants, as far as they are not too short to race."""
-        subject = self.subject
+        """Return the short runs of the subject and of entrants that are not too short to race; [] if it is itself."""
+        subject, seed = self.subject, self.subject.seed
+        unchanged = subject.shortened(subject.specification, SHORT)
+        if unchanged is None:
+            return []
         shortened = [(entrant, subject.shortened(entrant.specification, SHORT)) for entrant in entrants]
-        return [TrialJob(short, subject.seed, (e.remedy.moves,)) for e, short in shortened if short is not None]
+        jobs = [TrialJob(short, seed, (e.remedy.moves,)) for e, short in shortened if short is not None]
+        return [TrialJob(unchanged, seed), *jobs]
+
+    def looks(self, entrants: Sequence[Entrant[S]]) -> list[TrialJob[S]]:
+        """Return the first ten steps of the subject and of entrants, where so few tell; [] where they do not."""
+        subject, seed = self.subject, self.subject.seed
+        unchanged = subject.shortened(subject.specification, 0.0)
+        if unchanged is None:
+            return []
+        looks = [(entrant, subject.shortened(entrant.specification, 0.0)) for entrant in entrants]
+        jobs = [TrialJob(look, seed, (entrant.remedy.moves,)) for entrant, look in looks if look is not None]
+        quantities = tuple(dict.fromkeys(name for job in jobs for name in job.quantities))
+        return [TrialJob(unchanged, seed, quantities), *jobs]
 
     def pairs_of(self, entrants: Sequence[Entrant[S]]) -> Iterator[TrialJob[S]]:
         """Yield the runs that prove entrants, seed by seed."""
@@ -291,22 +323,16 @@ class Board(Generic[S]):
         jobs = [TrialJob(entrant.specification, seed, (entrant.remedy.moves,))]
         return jobs + ([TrialJob(self.subject.specification, seed)] if number >= len(self.controls) else [])
 
-    def moving(self, entrants: Sequence[Entrant[S]]) -> list[Entrant[S]]:
+    def moving(self, entrants: Sequence[Entrant[S]], runs: Mapping[TrialJob[S], TrialRun | None]) -> list[Entrant[S]]:
         """Return the entrants that stay finite over ten steps and move their quantity, where so few steps tell."""
-        subject, seed = self.subject, self.subject.seed
-        looks = [(entrant, subject.shortened(entrant.specification, 0.0)) for entrant in entrants]
-        jobs = [TrialJob(look, seed, (entrant.remedy.moves,)) for entrant, look in looks if look is not None]
-        unchanged = subject.shortened(subject.specification, 0.0)
-        if unchanged is None or not self.affords_proof([unchanged, *(job.specification for job in jobs)]):
-            return list(entrants)
-        quantities = tuple(dict.fromkeys(name for job in jobs for name in job.quantities))
-        likely = itertools.chain(self.shorts(entrants), self.pairs_of(entrants))
-        (control, *runs) = subject.run([TrialJob(unchanged, seed, quantities), *jobs], likely if self._ahead else ())
+        unchanged, *looks = self.looks(entrants) or [None]
+        control = None if unchanged is None else runs.get(unchanged)
         shown = {} if control is None else control.moved
-        results = iter(runs)
+        of_look = {job.specification: runs.get(job) for job in looks}
         kept = []
-        for entrant, look in looks:
-            run, name = None if look is None else next(results), entrant.remedy.moves
+        for entrant in entrants:
+            look, name = self.subject.shortened(entrant.specification, 0.0), entrant.remedy.moves
+            run = None if look is None else of_look.get(look)
             if run is None or (run.finite and not (self._shows(name, shown) and _stays(name, shown, run.moved))):
                 kept.append(entrant)
         return kept
@@ -321,7 +347,7 @@ class Board(Generic[S]):
         if not subject.affords([job.specification for job in jobs]):
             return False
         self.take_turn(entrant)
-        treated, *control = subject.run(jobs, self.pairs_of([entrant]) if self._ahead else ())
+        treated, *control = subject.run(jobs, self.pairs_of([entrant]))
         if treated is None or None in control:
             return False
         entrant.runs.append(treated)

@@ -1,7 +1,7 @@
 """The wide search for what mends a training: few decisions, each after many runs that do not wait for each other.
 
-    ten steps ─▶ a tenth of the steps ─▶ the leaders combined with all others ─▶ all pairs of the first
-    (all)        (all)                   (a tenth of the steps)                  and of them with a change left out
+    ten steps, and a tenth ─▶ the same of the leaders ─▶ all pairs of the first,
+    of the steps, of all      combined with all others   and of them with a change left out
 
 The search of `_race` decides after each run at full length, so that it spends least and gains little from many workers.
 This one knows beforehand what it runs next: of so many trainings at a time, the width, each begins without waiting for
@@ -44,17 +44,17 @@ def wide_race(subject: Racing[S], diagnosis: Diagnosis, pairs: int, width: int) 
     """
     if width <= 1 or not subject.affords(_reserve(subject, pairs)):
         return race(subject, diagnosis, pairs)
-    board = Board(subject, pairs, ahead=False)
+    board = Board(subject, pairs)
     waiting = board.fitted(subject.offered())
     for wave in range(1, ROUNDS + 2):
         if not waiting or board.is_over:
             break
         heat = _affordable(board, waiting[:width])
         waiting = waiting[len(heat) :]
-        ranked = board.raced(heat)
+        ranked = board.raced_at_once(heat)
         leaders = [entrant.remedy for entrant in ranked if entrant.early is not None][:_LEADERS]
         more = board.fitted(_in_turns([subject.combined(leader) for leader in leaders]), width)
-        ranked = _by_promise([*ranked, *board.raced(_affordable(board, more))])
+        ranked = _by_promise([*ranked, *board.raced_at_once(_affordable(board, more))])
         if not _prove_all(board, _finalists(board, ranked, max(width, (_FINALISTS + 1) * pairs)), wave):
             break
         leader = board.leader

@@ -16,11 +16,13 @@ from downslope.tables._clock import Clock, checked_time_unit, time_unit
 from downslope.tables._formats import table_suffixes
 from downslope.tables._numpy_arrays import array_in
 from downslope.tables._reading import check_writable, read_cells, read_table, write_table
+from downslope.tables._row_groups import RowGroups, is_streamed
 from downslope.tables._table import Table, TableColumn, cell_name, check_numbers
 
 __all__ = [
     "Clock",
     "InputColumn",
+    "RowGroups",
     "Table",
     "TableColumn",
     "array_in",
@@ -33,6 +35,7 @@ __all__ = [
     "counted",
     "heading",
     "is_missing",
+    "is_streamed",
     "listed",
     "names_its_rows",
     "read_cells",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ def read_parquet(name: str, source: Path | bytes, choices: ReadChoices) -> RawTa
             frame[column].to_numpy()  # here, where a panic is caught
         kept = polars.read_parquet_metadata(io.BytesIO(source) if isinstance(source, bytes) else source)
     index = _index_columns(kept.get("pandas", ""))
-    columns = [frame[column] for column in frame.columns if not column.startswith(_NO_NAME)]
+    columns = [frame[column] for column in own_columns(frame.columns)]
     notes = []
     for entry in index:
         if (
@@ -43,6 +43,11 @@ def read_parquet(name: str, source: Path | bytes, choices: ReadChoices) -> RawTa
             notes.append(f"{entry['name']} is the index that pandas kept")
     read = {"format": "Parquet", "index": [entry for entry in index if isinstance(entry, str)]}
     return RawTable(tuple(columns), read=read, notes=tuple(notes))
+
+
+def own_columns(names: Sequence[str]) -> list[str]:
+    """Return the names of columns without those of an index that has no name."""
+    return [name for name in names if not name.startswith(_NO_NAME)]
 
 
 def _index_columns(text: str) -> list[Any]:

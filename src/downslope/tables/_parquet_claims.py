@@ -24,37 +24,52 @@ _LENGTHS_IN_PAGE = (2, 3, 5, 6)  # of a data page of version 2: numbers of nulls
 _HEADER_BYTES = (1 << 12, 1 << 16, 1 << 24)  # read for a page's header; statistics of long texts may stand in it
 
 
-def check_claims(name: str, source: Path | bytes) -> None:
+def check_claims(name: str, source: Path | bytes, *, whole: bool = True) -> None:
     """Raise if a Parquet file claims what cannot be.
 
     Args:
         name: of the file, for the error.
         source: its path, or its bytes.
+        whole: whether all of it must fit into memory, or each row group by itself.
 
     Raises:
         DataError: if it claims more bytes than the file has, or more numbers than memory holds.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         try:
-            wrong = _first_wrong(file, file.seek(0, os.SEEK_END))
+            wrong = _first_wrong(file, file.seek(0, os.SEEK_END), whole)
         except (IndexError, TypeError, KeyError, ValueError, AttributeError):
             wrong = "it is damaged"
     if wrong is not None:
         raise DataError(f"{name} is not a Parquet file that can be read: {wrong}")
 
 
-def _first_wrong(file: BinaryIO, size: int) -> str | None:
+def rows_of_groups(file: Path) -> tuple[int, ...]:
+    """Return the rows of each row group of a file, after a check of its claims group by group.
+
+    Raises:
+        DataError: if it is no Parquet file that can be read.
+    """
+    check_claims(file.name, file, whole=False)
+    with file.open("rb") as opened:
+        footer = _footer(opened, opened.seek(0, os.SEEK_END))
+        assert footer is not None
+        return tuple(group[_GROUP_ROWS] for group in _Compact(footer).structure()[_GROUPS])
+
+
+def _first_wrong(file: BinaryIO, size: int, whole: bool) -> str | None:
     """Return the first claim that cannot be, in words, or None."""
     footer = _footer(file, size)
     if footer is None:
         return "its end is missing"
-    claims, memory = _Compact(footer).structure(), _memory()
+    claims, memory = _Compact(footer).structure(), memory_of_machine()
     rows = [group[_GROUP_ROWS] for group in claims[_GROUPS]]
     if min(rows, default=0) < 0 or sum(rows) != claims[_ROWS]:
         return f"it claims {claims[_ROWS]} rows, and its parts claim {sum(rows)}"
-    numbers = sum(rows) * max((len(group[_GROUP_COLUMNS]) for group in claims[_GROUPS]), default=0)
+    most = sum(rows) if whole else max(rows, default=0)
+    numbers = most * max((len(group[_GROUP_COLUMNS]) for group in claims[_GROUPS]), default=0)
     if numbers * _CELL > memory:
-        return f"it claims {sum(rows)} rows, which need {numbers * _CELL / 2**30:.0f} GB of memory"
+        return f"it claims {most} rows, which need {numbers * _CELL / 2**30:.0f} GB of memory"
     for group in claims[_GROUPS]:
         for column in group[_GROUP_COLUMNS]:
             wrong = _first_wrong_in_column(file, size, memory, column[_COLUMN_CLAIMS])
@@ -118,7 +133,7 @@ def _page_header(file: BinaryIO, begin: int, end: int) -> tuple[dict[int, Any], 
     raise ValueError("a page without a header")
 
 
-def _memory() -> int:
+def memory_of_machine() -> int:
     """Return the memory of this machine in bytes."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -25,6 +25,25 @@ class BatchFunctions(NamedTuple):
     seen: Callable[..., tuple[Any, tuple[Any, Any]]] | None
     nudges: Callable[[Any], tuple[Any, ...]] | None
     layers: tuple[str, ...]
+
+
+@runtime_checkable
+class SeekableBatches(Protocol):
+    """A stream of batches that begins anywhere, and of which a process need read its part alone."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the batches from the first on."""
+        ...
+
+    def batches_from(self, first: int, seed: int, parts: Sequence[slice] = ()) -> Iterator[Any]:
+        """Yield the batches from a number on, counted from 0, without end.
+
+        Args:
+            first: the number of the first.
+            seed: of their order.
+            parts: the rows that are needed of the first batch of a step, the second, and so on; () for all.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)

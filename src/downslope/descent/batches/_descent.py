@@ -151,7 +151,7 @@ class BatchDescent:
     def _source(self) -> InMemory | Streamed:
         """Return where batches come from."""
         if self.batched.examples is None:
-            return Streamed(self.batched, self.batches.accumulate, self.every, self.layout)
+            return Streamed(self.batched, self.batches.accumulate, self.every, self.layout, self.plan.seed)
         return InMemory(self.batched, self.batches, self.every, self.plan.seed, self.layout)
 
     def _probe(self) -> Probe | None:

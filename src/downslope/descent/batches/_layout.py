@@ -121,6 +121,14 @@ class DeviceLayout:
 
         return jax().tree.map(divide, tree)
 
+    def part(self, rows: int) -> slice | None:
+        """Return which of the rows of a step this process's devices get; None for all of them."""
+        if self.mesh is None or self.hosts == 1 or rows % self.devices:
+            return None
+        each, own = rows // self.devices, set(self.mesh.local_devices)
+        places = [place for place, device in enumerate(self.mesh.devices.flat) if device in own]
+        return slice(min(places) * each, (max(places) + 1) * each)
+
     def local(self, tree: Any) -> Any:
         """Return copied arrays as arrays of this process's first device."""
         if self.mesh is None:

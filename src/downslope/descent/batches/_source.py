@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from downslope._engine import jax
 from downslope._errors import DataError
 from downslope._numbers import unmasked
-from downslope.descent.batches._batched import Batched, Batches, Order
+from downslope.descent.batches._batched import Batched, Batches, Order, SeekableBatches
 from downslope.descent.batches._layout import DeviceLayout
 
 _MOST_NUMBERS = 4_000_000  # of an order that is handed over at once
@@ -66,15 +67,19 @@ class Streamed:
         batched: the objective, with a stream of batches of one shape.
         accumulate: batches of the stream that make one step, put one behind the other.
         every: steps from one recording step to the next.
-        layout: the devices; each process reads the whole stream, and keeps the rows of its devices.
+        layout: the devices; each process reads the whole stream, and keeps the rows of its devices. Of batches that can
+            be read in parts it reads its own.
+        seed: of the order of batches that begin anywhere.
     """
 
     whole = False
     examples = None
 
-    def __init__(self, batched: Batched, accumulate: int, every: int, layout: DeviceLayout) -> None:
-        self._batched, self._accumulate, self._layout = batched, accumulate, layout
-        self._iterator: Iterator[Any] = iter(batched.stream or ())
+    def __init__(self, batched: Batched, accumulate: int, every: int, layout: DeviceLayout, seed: int) -> None:
+        self._batched, self._accumulate, self._layout, self._seed = batched, accumulate, layout, seed
+        self._seekable = batched.stream if isinstance(batched.stream, SeekableBatches) else None
+        self._parts: list[slice] = []
+        self._iterator: Iterator[Any] = self._from(0)
         self._read_of: int = 0  # batches of the stream that were read
         self._form: Any = None
         self._ended = False
@@ -84,6 +89,9 @@ class Streamed:
         self._coming: Future[list[Any]] | None = None
         self._held += self._read(1)
         self.capacity = self._fitting(every)
+        if self._seekable is not None:
+            self._parts = self._own_parts()
+            self._iterator = self._from(1)
 
     def chunk(self, first: int, count: int) -> tuple[Any, Any]:
         """Return the batches of `count` steps from step `first` on, along a new first axis."""
@@ -95,6 +103,10 @@ class Streamed:
 
     def batch(self, step: int) -> Any:
         """Return the batch of one step; the last one where the stream ended right before it."""
+        if self._seekable is not None and self._parts:
+            whole = self._seekable.batches_from(step * self._accumulate, self._seed)
+            pieces = list(itertools.islice(whole, self._accumulate))
+            return jax().tree.map(lambda *of: np.concatenate([_narrow(leaf) for leaf in of]), *pieces)
         return self._steps(step, 1)[0]
 
     def close(self) -> None:
@@ -102,6 +114,20 @@ class Streamed:
         if self._ahead is not None:
             self._ahead.shutdown(wait=True, cancel_futures=True)
         self._ahead = None
+
+    def _from(self, step: int) -> Iterator[Any]:
+        """Return the batches from a step on; of a stream that does not begin anywhere, from where it begins."""
+        if self._seekable is None:
+            return iter(self._batched.stream or ())
+        return self._seekable.batches_from(step * self._accumulate, self._seed, self._parts)
+
+    def _own_parts(self) -> list[slice]:
+        """Return which rows of each batch of a step are this process's; [] for all."""
+        rows = len(jax().tree.leaves(self._held)[0])
+        part, each = self._layout.part(rows), rows // self._accumulate
+        if part is None:
+            return []
+        return [slice(part.start - at * each, part.stop - at * each) for at in range(self._accumulate)]
 
     def _fitting(self, every: int) -> int:
         """Return how many batches fit into a chunk."""
@@ -114,6 +140,10 @@ class Streamed:
         Raises:
             DataError: if the stream ended before them.
         """
+        if self._seekable is not None and first > self._at + len(self._held) + self.capacity:
+            if self._coming is not None:
+                self._coming.result()
+            self._iterator, self._held, self._at, self._coming = self._from(first), [], first, None
         while self._at + len(self._held) < first + count and not (self._ended and self._coming is None):
             self._held += self._arrived(first + count - self._at - len(self._held))
             if self._at + len(self._held) <= first:

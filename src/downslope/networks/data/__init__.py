@@ -13,9 +13,11 @@ from downslope.networks.data._examples import (
     split_rows,
 )
 from downslope.networks.data._facts import facts, facts_of_arrays, suited_metric
+from downslope.networks.data._lanes import FileBatches
 from downslope.networks.data._references import area_under_curve, balanced_accuracy
 from downslope.networks.data._rows import order_of
 from downslope.networks.data._samples import SampleName, sample_names
+from downslope.networks.data._survey import StreamedRows, survey
 from downslope.networks.data._target import (
     CLASSES,
     NUMBERS,
@@ -34,9 +36,11 @@ __all__ = [
     "TWO_CLASSES",
     "Encoding",
     "Examples",
+    "FileBatches",
     "Missing",
     "RowChoices",
     "SampleName",
+    "StreamedRows",
     "Target",
     "Task",
     "area_under_curve",
@@ -52,4 +56,5 @@ __all__ = [
     "share_of",
     "split_rows",
     "suited_metric",
+    "survey",
 ]

@@ -80,6 +80,17 @@ class RowChoices(TypedDict, total=False):
             typed="How a file is read: decimal=comma, sheet=May, missing=-9999, … May be repeated.",
         ),
     ]
+    streaming: Annotated[
+        bool | None,
+        Choice(
+            None,
+            "Whether the rows of a Parquet file are read a row group at a time as they are needed, so that they need "
+            "not fit into memory; None for files whose numbers need more than a quarter of it.",
+            "rows",
+            compiles=True,
+            typed="Read the rows of a Parquet file as they are needed.",
+        ),
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,13 +167,17 @@ def read_targets(columns: Columns, task: str | None) -> Read:
 def _sorts(cells: np.ndarray) -> bool:
     """Tell whether numbers are classes."""
     # It is the values that count: a CSV file does not distinguish 1 from 1.0.
-    if not np.all(cells == np.round(cells)):
+    return bool(np.all(cells == np.round(cells))) and is_sorting(np.unique(cells), len(cells))
+
+
+def is_sorting(values: np.ndarray, rows: int) -> bool:
+    """Tell whether numbers are classes, by their different values in so many rows."""
+    if not np.all(values == np.round(values)):
         return False
-    different = len(np.unique(cells))
     # Two values in two or three rows are numbers: a label that occurs once cannot be learnt.
-    if different == 2:
-        return len(cells) >= 4
-    return different <= _MOST_WHOLE and different * _ROWS_A_CLASS <= len(cells)
+    if len(values) == 2:
+        return rows >= 4
+    return len(values) <= _MOST_WHOLE and len(values) * _ROWS_A_CLASS <= rows
 
 
 def _several(columns: Columns, task: str | None) -> Read:
@@ -217,7 +221,7 @@ def _untruthed(cells: np.ndarray) -> np.ndarray:
 
 def _classes(name: str, cells: np.ndarray, *, is_chosen: bool) -> Read:
     """Return a column as classes."""
-    cell_labels = [_label(cell) for cell in cells]
+    cell_labels = [label_of(cell) for cell in cells]
     # Labels of several types cannot be sorted: 1 and 1.5 become numbers, anything else text.
     types = {type(label) for label in cell_labels}
     if len(types) > 1:
@@ -234,7 +238,7 @@ def _classes(name: str, cells: np.ndarray, *, is_chosen: bool) -> Read:
     return _read_classes(name, labels, np.array([indices[label] for label in cell_labels]), why)
 
 
-def _label(cell: Any) -> Any:
+def label_of(cell: Any) -> Any:
     """Return a label: whole numbers without a point, text without surrounding blanks."""
     if isinstance(cell, bool) or is_missing(cell):
         return cell

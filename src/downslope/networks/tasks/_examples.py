@@ -156,6 +156,7 @@ def read_examples(
     """
     if data is None:
         raise DataError("no training data", hint='for example data="digits", or a file with a target column')
+    reading = {name: choice for name, choice in reading.items() if name != "streaming"}
     # A number is a share of the rows; anything else is validation data.
     is_share = validation is None or isinstance(validation, int | float)
     training, held = prepare(data, target, validation=validation if is_share else 0, seed=seed, **reading)
