@@ -2,11 +2,11 @@
 
     python -m benchmarks.scale speedup --workers 64 --steps 2000
 
-Each run of the prescription is computed here three times, and the faster of the last two takes the time that counts: the
-CPU seconds of a run whose program is compiled. Then the same prescription is asked for again with threads that wait for
-as long as each run took, one after another and by as many as there are workers; what is handed to them, and when, is up
-to the search. Beside the clock stands what it must be: of each wave of runs the end of the last, if idle workers take
-runs in order.
+Each run of the prescription is computed here three times, and the faster of the last two takes the time that counts:
+the CPU seconds of a run whose program is compiled. Then the same prescription is asked for again with threads that wait
+for as long as each run took, one after another and by as many as there are workers; what is handed to them, and when,
+is up to the search. Beside the clock stands what it must be: of each wave of runs the end of the last, if idle workers
+take runs in order.
 """
 
 from __future__ import annotations

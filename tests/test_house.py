@@ -87,7 +87,9 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Four hand independent runs to executors: the choice, units that travel, kinds of executors, the crew.
     # Three let processes train together: where devices compute, how hosts meet, and who has ended.
     # Three put the lab where people sit: modules joined into one script, the widget, and its page.
-    assert len(lines) <= 481
+    # Four search for remedies in waves, with what both searches share; four stream Parquet files: row groups, survey,
+    # order of rows, and task.
+    assert len(lines) <= 489
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -338,9 +338,10 @@ def scale_of(known: np.ndarray, image: bool = False) -> tuple[np.ndarray, np.nda
         deviation = flat.std(axis=0, dtype=np.float64)
     if not np.isfinite(deviation).all():
         raise DataError("some numbers are too large to be squared", hint="give them in a larger unit")
-    # Rounding of a mean of n equal numbers leaves a deviation of a few ulps of their size.
-    largest = np.maximum(np.abs(flat.max(axis=0)), np.abs(flat.min(axis=0))).astype(np.float64)
-    constant = deviation <= 8 * np.finfo(flat.dtype).eps * largest
+    # Rounding of a mean of n equal numbers leaves a deviation of a few ulps of their size, and of many rows more.
+    low, high = (extreme.astype(np.float64) for extreme in (flat.min(axis=0), flat.max(axis=0)))
+    least = 8 * np.finfo(flat.dtype).eps * np.maximum(np.abs(low), np.abs(high))
+    constant = (deviation <= least) | (high - low <= least)
     # The exact value as mean, so that a constant feature becomes exactly 0.
     return np.where(constant, flat[0], mean), np.where(constant, 1.0, deviation), constant
 

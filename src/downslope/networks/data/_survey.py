@@ -337,6 +337,11 @@ class _Seen:
         is_text = not self.targets
         if self.values is not None and _are_classes(self.values, rows, task, is_text=is_text):
             labels = sorted(_labels(self.labels))
+            if names_its_rows(len(labels), rows):
+                raise DataError(
+                    f"column {names[0]}: {len(labels)} different labels in {rows} rows are no classes",
+                    hint="predict another column" if is_text else 'task="numbers" predicts numbers',
+                )
             target = Target(names, TWO_CLASSES if len(labels) == 2 else CLASSES, tuple(labels))
             counts = _class_counts(target, self.values)
             return target, (f"{names[0]}: {len(labels)} classes ({counted(labels, counts)}).",)
