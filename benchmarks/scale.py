@@ -5,6 +5,8 @@
     python -m benchmarks.scale kill --runs 20
     python -m benchmarks.scale speedup --workers 64 --steps 2000
     python -m benchmarks.scale train --runs 20
+    python -m benchmarks.scale rows --rows 1e7
+    python -m benchmarks.scale slopes
 
 Dask is in the extra `cluster`; `trials` and `multistart` also take `--engine threads`, `spawn` and `loky`.
 """
@@ -23,7 +25,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import downslope as ds
-from benchmarks import scale_search, scale_training
+from benchmarks import scale_rows, scale_search, scale_slopes, scale_training
 from downslope.executors import Crew, Unit
 from downslope.executors import _units as worker
 from downslope.remedies import _trial
@@ -151,13 +153,14 @@ def _with_process(setup: Any, *arguments: Any) -> tuple[int, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["trials", "multistart", "kill", "speedup", "train"])
+    parser.add_argument("what", choices=["trials", "multistart", "kill", "speedup", "train", "rows", "slopes"])
     parser.add_argument("--engine", choices=["threads", "spawn", "loky", "dask"], default="dask")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--starts", type=float, default=1e7)
     parser.add_argument("--size", type=int, default=10)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--rows", type=float, default=1e7)
     parser.add_argument("--trainings", type=int, default=60)
     chosen = parser.parse_args()
     if chosen.what == "trials":
@@ -166,6 +169,10 @@ def main() -> None:
         multistart(chosen.engine, chosen.workers, int(chosen.starts), chosen.size, chosen.steps)
     elif chosen.what == "kill":
         kill(chosen.workers, chosen.runs, chosen.steps)
+    elif chosen.what == "rows":
+        scale_rows.rows(int(chosen.rows), chosen.steps)
+    elif chosen.what == "slopes":
+        scale_slopes.slopes()
     elif chosen.what == "train":
         scale_training.train(chosen.runs, chosen.steps)
     else:
