@@ -45,7 +45,7 @@ def trained() -> None:
 
     said = json.loads(sys.stdin.read())
     file, streaming, steps = said["file"], said["streaming"], said["steps"]
-    choices: dict[str, Any] = {"hidden": (32,), "batch": 1024, "probe_every": 0, "layers_every": 0, "progress": False}
+    choices: dict[str, Any] = {"hidden": (32,), "batch": 1024, "probe_every": 0, "layers_every": 0}
     setup = ds.Setup.of(None, file, "y", steps=steps, streaming=streaming, **choices)
     began = time.process_time()
     _ = setup.task
@@ -68,8 +68,9 @@ def rows(most: int, steps: int) -> None:
                 command = [sys.executable, "-c", _CHILD]
                 child = subprocess.run(command, input=said, capture_output=True, text=True, check=True)
                 shown = json.loads(child.stdout)
+                way = "streamed " if streaming else "in memory"
                 print(
-                    f"{count:>10} rows, {file.stat().st_size / 1e6:6.0f} MB, {'streamed ' if streaming else 'in memory'}: "
+                    f"{count:>10} rows, {file.stat().st_size / 1e6:6.0f} MB, {way}: "
                     f"peak {shown['peak']:6.0f} MB, read in {shown['read']:5.1f} s, {steps} steps in "
                     f"{shown['trained']:5.1f} s of CPU, R² {shown['r2']['validation_r2']:.4f}",
                     flush=True,

@@ -62,7 +62,7 @@ def coordinates(size: int) -> Callable[[], Any]:
     """Return a multistart in so many coordinates."""
     names = [f"x{number}" for number in range(1, size + 1)]
     text = " + ".join(f"{name}⁴ - 8{name}² + {name}" for name in names)
-    return lambda: ds.multistart(text, {name: (-3.0, 3.0) for name in names}, starts=2000, steps=200)
+    return lambda: ds.multistart(text, dict.fromkeys(names, (-3.0, 3.0)), starts=2000, steps=200)
 
 
 def trials(size: int) -> Callable[[], Any]:
