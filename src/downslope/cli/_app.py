@@ -56,6 +56,10 @@ AllowOrigin = Annotated[
         "--allow-origin", metavar="ORIGIN", help="An origin, exact, of its pages: https://hub.example.org. Repeatable."
     ),
 ]
+Embed = Annotated[
+    list[str] | None,
+    typer.Option("--embed", metavar="ORIGIN", help="An origin, exact, whose pages may show it in a frame. Repeatable."),
+]
 Shown = Annotated[
     str | None, typer.Argument(metavar="[FORMULA]", help="With --export: the page Descend of this formula.")
 ]
@@ -83,6 +87,7 @@ def lab(
     base_url: BaseUrl = "/",
     allow_host: AllowHost = None,
     allow_origin: AllowOrigin = None,
+    embed: Embed = None,
     export: Export = None,
     chapter: Chapter = None,
     language: Language = None,
@@ -105,6 +110,7 @@ def lab(
         base_url=base_url,
         allow_hosts=allow_host or (),
         allow_origins=allow_origin or (),
+        embed=embed or (),
     )
     if isinstance(context.obj, Signals):
         context.obj.forget()  # Ctrl-C is how a lab is closed

@@ -108,7 +108,9 @@ def _recorded(request: dict[str, Any], most: int) -> Iterator[str | Recording]:
         recording.entries.append(("derive", {"formula": base["formula"]}, derive(base)))
     size, core = len(recording.packed()), _layer([{**base, "rate": rate} for rate in all_rates or [None]], reading)
     while size + len(packed(core)) > most and len(all_rates) > 1:
-        about["rates"] = all_rates = sorted({*all_rates[::2], first["rate"]})
+        about["rates"] = all_rates = sorted(
+            {first["rate"], *[rate for rate in all_rates if rate != first["rate"]][1::2]}
+        )
         core = [entry for entry in core if entry[1]["rate"] in all_rates]
     recording.entries += core
     size += len(packed(core))

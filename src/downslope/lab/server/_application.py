@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from downslope.lab._messages import LIMITS, Limits, Reply, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
-from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
+from downslope.lab.server._guard import TABLES, Guard, RefusedError, ancestors_of, body_of, disconnected, json_response
 from downslope.lab.server._pages import Door, File, Files, assembled, read_files, scripts
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def application(
     # A redirect would turn /static/ into another path, and every response is either a file, a reply or an error.
     app.router.redirect_slashes = False
     # A folder of other pages may lack this one, as it is the lab's and not theirs.
-    door = Door(files[_DOOR].body if _DOOR in files else (STATIC / _DOOR).read_bytes())
+    page = files[_DOOR].body if _DOOR in files else (STATIC / _DOOR).read_bytes()
+    door = Door(page, ancestors_of(address.frames))
     return Guard(app, address, entry, door, limits=limits, crowded=crowded)
 
 

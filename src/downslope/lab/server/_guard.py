@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
@@ -121,15 +121,22 @@ _log = logging.getLogger("downslope.lab")
 
 TABLES = "/api/table"
 CROWDED = "CrowdedError"
+_FRAMES = ("iframe", "frame")
 _LONG = 4096  # bytes of a reply from which it is compressed
+_POLICY = "content-security-policy"
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    _POLICY: "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+
+
+def ancestors_of(frames: Sequence[str]) -> str:
+    """Return the origins that may show a page in a frame, as a policy names them."""
+    return " ".join(frames) or "'none'"
 
 
 class RefusedError(Exception):
@@ -219,7 +226,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _add_headers(message)
+                _add_headers(message, self._address.frames)
             await send(message)
 
         try:
@@ -269,7 +276,7 @@ class Guard:
         foreign = origin is not None and origin.lower() not in own
         # Older browsers send no Sec-Fetch headers; Origin catches their foreign requests. "none" is a typed address.
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        if foreign or (elsewhere and not _is_link(scope, headers)):
+        if foreign or (elsewhere and not _is_link(scope, headers, in_frame=bool(self._address.frames))):
             raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
 
     def _answer_at_door(self, scope: Scope, headers: Headers) -> Response | None:
@@ -302,14 +309,18 @@ class Guard:
         # Without a base the browser takes the folder of the page as it sees it: behind a proxy, other people's servers
         # may have the same name.
         base, secure = self._address.base, self._address.is_encrypted(headers["host"])
+        within = headers.get("sec-fetch-dest") in _FRAMES and bool(self._address.frames)
         response.set_cookie(
             self._entry.cookie,
             token,
             httponly=True,
-            secure=secure,
-            samesite="strict",
+            secure=secure or within,
+            samesite="none" if within else "strict",
             path=base if len(base) > 1 else None,
         )
+        if within:
+            # In a frame of another site there are no strict cookies. This one is good below that site alone.
+            response.headers["set-cookie"] += "; Partitioned"
         return response
 
     def _refusal(self, scope: Scope) -> Response:
@@ -403,18 +414,25 @@ def _declared(headers: Headers) -> int:
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
-def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Return whether this is a top-level navigation; the linking site cannot read its response."""
+def _is_link(scope: Scope, headers: Headers, *, in_frame: bool) -> bool:
+    """Return whether this is a navigation; the linking site cannot read its response.
+
+    Args:
+        scope: the request.
+        headers: its headers.
+        in_frame: whether it may be one of a frame. Which pages may have that frame is in the policy of the response,
+            since a request does not say where it is shown.
+    """
     return (
         scope["method"] == "GET"
         and not scope["path"].startswith("/api/")
         and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
+        and headers.get("sec-fetch-dest") in ("document", *(_FRAMES if in_frame else ()))
     )
 
 
-def _add_headers(message: Message) -> None:
+def _add_headers(message: Message, frames: Sequence[str]) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
-        headers.setdefault(name, value)
+        headers.setdefault(name, value + ancestors_of(frames) if name == _POLICY else value)
     headers.setdefault("cache-control", "no-store")

@@ -186,15 +186,16 @@ class Door:
 
     Args:
         page: the page.
+        ancestors: the origins that may show it in a frame, as the policy names them.
     """
 
-    def __init__(self, page: bytes) -> None:
+    def __init__(self, page: bytes, ancestors: str) -> None:
         self._page = page
         style = page.partition(b"<style>")[2].partition(b"</style>")[0]
         digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
         self._policy = (
             f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
-            "frame-ancestors 'none'"
+            f"frame-ancestors {ancestors}"
         )
 
     def response(self) -> Response:

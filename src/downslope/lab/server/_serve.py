@@ -40,6 +40,7 @@ class Address:
         base: the path before that of each page, from `/` to `/`.
         hosts: more names by which requests may call the lab, each with a port or for all.
         origins: more origins of its pages, such as `https://hub.example.org`.
+        frames: origins of the pages that may show the lab in a frame.
     """
 
     host: str
@@ -47,6 +48,7 @@ class Address:
     base: str = "/"
     hosts: frozenset[str] = frozenset()
     origins: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
 
     @property
     def loopback(self) -> bool:
@@ -235,6 +237,7 @@ def serve(
     base_url: str = "/",
     allow_hosts: Iterable[str] = (),
     allow_origins: Iterable[str] = (),
+    embed: Iterable[str] = (),
 ) -> None:
     """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
 
@@ -250,6 +253,7 @@ def serve(
         base_url: path under which a proxy shows the lab, such as "/user/ada/proxy/8765/".
         allow_hosts: more names, exact, by which requests may call the lab: "hub.example.org", or with a port.
         allow_origins: more origins, exact, of its pages: "https://hub.example.org". Their names are allowed as well.
+        embed: origins, exact, of the pages that may show the lab in a frame: "https://moodle.example.org".
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -269,6 +273,7 @@ def serve(
         base_url=base_url,
         allow_hosts=allow_hosts,
         allow_origins=allow_origins,
+        embed=embed,
     )
     with contextlib.suppress(KeyboardInterrupt), open_lab as lab:
         print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
@@ -327,6 +332,7 @@ def running(
     base_url: str = "/",
     allow_hosts: Iterable[str] = (),
     allow_origins: Iterable[str] = (),
+    embed: Iterable[str] = (),
 ) -> Iterator[Running]:
     """Keep a lab open while the block runs.
 
@@ -344,6 +350,7 @@ def running(
         base_url: as for `serve`.
         allow_hosts: as for `serve`.
         allow_origins: as for `serve`.
+        embed: as for `serve`.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -352,8 +359,9 @@ def running(
     require_extra()
     base = checked_base(base_url)
     hosts, origins = frozenset(map(checked_host, allow_hosts)), tuple(map(checked_origin, allow_origins))
+    frames = tuple(map(checked_origin, embed))
     listening, address = bind(host, port)
-    address = replace(address, base=base, hosts=hosts, origins=origins)
+    address = replace(address, base=base, hosts=hosts, origins=origins, frames=frames)
     with contextlib.closing(listening):
         # The port is bound by now: a taken one is reported before any process starts.
         checked_token = _checked_token(token, address)

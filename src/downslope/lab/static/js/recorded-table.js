@@ -14,6 +14,7 @@
 
 const DIGITS = 6;
 const OF_ARITHMETIC = 5;
+const EXACT = 40; // digits, more than a number in the middle of two others has
 
 /**
  * Return the table of a descent.
@@ -60,10 +61,24 @@ function factorOf(value) {
  */
 export function numberOf(value, digits = DIGITS) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  const [mantissa, exponent] = (value + 0).toExponential(digits - 1).split("e");
+  const [mantissa, exponent] = rounded(value + 0, digits).split("e");
   const power = Number(exponent);
-  const text = power < -4 || power >= digits ? `${trimmed(mantissa)}e${power}` : trimmed((value + 0).toFixed(digits - 1 - power));
+  const text = power < -4 || power >= digits ? `${trimmed(mantissa)}e${power}` : trimmed(Number(`${mantissa}e${power}`).toFixed(digits - 1 - power));
   return text.replace(/-/g, "−");
+}
+
+/**
+ * Return a number as a mantissa and a power of ten; a number in the middle is rounded to the even digit, as Python does.
+ *
+ * @param {number} value
+ * @param {number} digits
+ */
+function rounded(value, digits) {
+  const exact = value.toExponential(EXACT);
+  const [mantissa, power] = exact.split("e");
+  const end = mantissa.indexOf(".") + digits;
+  const isEven = Number(mantissa[end - 1]) % 2 === 0;
+  return isEven && /^50*$/.test(mantissa.slice(end)) ? `${mantissa.slice(0, end)}e${power}` : value.toExponential(digits - 1);
 }
 
 /** @param {string} digits */
