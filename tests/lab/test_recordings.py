@@ -154,8 +154,8 @@ def test_a_table_that_does_not_follow_is_recorded(formula: str, start: dict[str,
 
 
 def test_starts_lie_in_round_distances_around_the_first_one() -> None:
-    starts = _descend._lattice({"x": 4.0, "y": 3.0}, ("x", "y"), {"x": (-1.0, 5.0), "y": (-0.5, 3.5)})
-    assert {start["x"] for start in starts} == {-1, 0, 1, 2, 3, 4, 5}
+    starts = _descend._lattice({"x": 4.0, "y": 3.0}, ("x", "y"), {"x": (-3.0, 5.0), "y": (-0.5, 3.5)})
+    assert {start["x"] for start in starts} == {-3, -2, -1, 0, 1, 2, 3, 4, 5}
     assert {start["y"] for start in starts} == {-0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5}
     assert {"x": 4.0, "y": 3.0} not in starts
 
@@ -185,6 +185,8 @@ def test_the_course_holds_a_reply_to_each_request_of_its_figures(monkeypatch: py
     german = last(recordings.exporting({"page": "learn", "chapter": "slope", "language": "de"})).decode()
     assert '<html lang="de">' in german
     assert "Recorded de" in german
+    assert '<option value="de"' in german
+    assert '<option value="en"' not in german
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_the_course_holds_a_reply_to_each_request_of_its_figures(monkeypatch: py
         ("lesson.html", None, {"language": "tlh"}, "no texts in 'tlh'"),
         ("lesson.html", "x²", {"chapter": 1}, "are of the course"),
         ("lesson.html", "x²", {"method": "downhill"}, "downhill"),
-        ("lesson.html", "x² +", {}, ""),
+        ("lesson.html", "x² +", {}, "the formula ends"),
         ("missing/", None, {}, "does not end in .html"),
     ],
 )

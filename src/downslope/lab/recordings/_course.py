@@ -29,12 +29,9 @@ def course_file(chapter: str | int | None, language: str | None) -> Iterator[str
         for verb, request in requests_of(lesson["asks"]):
             replies.append((verb, request, _function(verb)(request)))
     data = {"lessons": {"chapters": chapters}, "texts": words, "replies": replies}
-    first = next(iter(words)) if language is None else language
-    note = words[first]["page"].get("recorded", _NOTE)
-    yield page_file("learn", packed(data), note=note, entry="learn/main.js", language=first)
-
-
-_NOTE = "Recorded: this page needs neither the lab nor the network. Your own functions need “downslope lab”."
+    languages = list(words)
+    note = words[languages[0]]["page"]["recorded"]
+    yield page_file("learn", packed(data), note=note, entry="learn/main.js", languages=languages)
 
 
 def _chapters(chapter: str | int | None) -> list[dict[str, Any]]:

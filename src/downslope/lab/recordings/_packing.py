@@ -13,7 +13,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _MARK = re.compile(r'(<img class="mark"[^>]*?src=)"[^"]*"')
 _PAGES = re.compile(r'(<nav class="pages" id="pages"[^>]*>).*?</nav>', re.DOTALL)
 _MAIN = re.compile(r'(<main id="main"[^>]*>)')
 _FOOT = re.compile(r'<footer class="foot">.*?</footer>', re.DOTALL)
+_OPTION = re.compile(r'<option value="[^"]*" lang="([^"]*)">[^<]*</option>')
 _BLOCK = '<script type="text/plain" id="packed-{}">{}</script>'
 
 _BOOT = """\
@@ -66,7 +67,7 @@ def page_file(
     *,
     note: str,
     entry: str,
-    language: str = "en",
+    languages: Sequence[str] = ("en",),
 ) -> bytes:
     """Return a page with its recording as an HTML file.
 
@@ -75,7 +76,7 @@ def page_file(
         recording: the replies, packed.
         note: says what was recorded, for the head of the page.
         entry: the path of the script that begins, from the folder of scripts.
-        language: of the page.
+        languages: those that the page may be shown in, its own first.
     """
     files = _texts()
     style = "".join(files.get(f"{sheet}.css", "") for sheet in ("style", name, "recorded"))
@@ -98,7 +99,7 @@ def page_file(
     said = f'<p class="recorded-note" id="recorded" data-text="recorded">{html.escape(note)}</p>'
     text = _MAIN.sub(lambda match: f"{match[1]}\n{said}", text)
     text = text.replace("</body>", f"{blocks}<script>{_BOOT}</script>\n</body>", 1)
-    text = text.replace('<html lang="en">', f'<html lang="{language}">', 1).replace(
+    text = text.replace('<html lang="en">', f'<html lang="{languages[0]}">', 1).replace(
         "<body", '<body class="recorded"', 1
     )
     return text.encode()
