@@ -6,11 +6,12 @@ import csv
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from lab.browser import assert_usable, attribute, copied, opened, saved
+from lab.browser import assert_usable, attribute, copied, opened, saved, violations
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 import downslope as ds
@@ -32,6 +33,25 @@ TYPED = (
 )
 VALLEY = "/?f=f(x,y)=x²%2B2y²&at=x=4,y=3&rate=0.1&steps=20"
 PARABOLA = "/?f=f(x)=x²&at=x=10&rate=0.1&steps=20"
+
+
+# The ratio of a unit of x to a unit of y in the picture, from the two outer ticks of each axis.
+UNITS = """() => {
+    const texts = [...document.querySelectorAll("#picture .axes text:not(.axis-name)")];
+    const unit = (anchor, side) => {
+        const ticks = texts.filter((text) => text.getAttribute("text-anchor") === anchor)
+            .map((text) => [Number(text.textContent.replace("−", "-")), Number(text.getAttribute(side))]);
+        const [first, last] = [ticks[0], ticks.at(-1)];
+        return Math.abs((last[1] - first[1]) / (last[0] - first[0]));
+    };
+    return unit("middle", "x") / unit("end", "y");
+}"""
+IS_RING_FREE = """() => {
+    const ring = document.querySelector(".ring");
+    ring.scrollIntoView({ block: "center" });
+    const box = ring.getBoundingClientRect();
+    return ring.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+}"""
 
 
 def arrive(tab: Page, address: str) -> None:
@@ -213,19 +233,136 @@ def test_the_derivation_is_revealed_step_by_step(tab: Page) -> None:
 RACED = [name for name in ds.method_names() if ds.method(name).spec.in_races]
 
 
-def test_a_race_and_a_surface(tab: Page) -> None:
+def test_a_race_of_methods_and_of_rates(tab: Page) -> None:
     arrive(tab, VALLEY)
     tab.get_by_role("button", name="Run the race").click()
     expect(tab.locator("#race-table tbody tr")).to_have_count(len(RACED))
     expect(tab.locator("#race-state")).to_contain_text("first")
     assert tab.locator("#race-picture .lane").count() == len(RACED)
     assert "ds.compare(" in copied(tab, "Copy the race as Python")
-    tab.get_by_role("button", name="Show the surface").click()
-    image = tab.locator("#surface-image")
-    expect(image).to_have_attribute("src", re.compile("^data:image/png|^blob:"))
-    before = attribute(image, "src")
-    tab.get_by_role("button", name="Turn left").click()
-    expect(image).not_to_have_attribute("src", before)
+    tab.get_by_role("button", name="Rates").click()
+    expect(tab.locator("#race-result")).to_be_hidden()
+    tab.get_by_role("button", name="Run gradient descent at several rates").click()
+    expect(tab.locator("#race-table tbody th").first).to_contain_text("α = ")
+    assert "ds.sweep(" in copied(tab, "Copy the race as Python")
+    tab.reload()
+    expect(tab.locator("#race-table tbody th").first).to_contain_text("α = ")
+
+
+# A part of the surface's picture, as text.
+DRAWN = """() => document.querySelector("#surface-view canvas").toDataURL()"""
+
+
+def test_the_surface_turns_and_its_path_moves_with_the_contours(tab: Page) -> None:
+    arrive(tab, VALLEY + "&theme=light")
+    expect(tab.locator("#surface")).to_be_hidden()
+    show = tab.get_by_role("button", name="Surface", exact=True)
+    show.click()
+    expect(show).to_have_attribute("aria-pressed", "true")
+    canvas = tab.locator("#surface-view canvas")
+    expect(canvas).to_have_attribute("aria-label", re.compile("Surface of f"))
+    assert tab.locator("#surface").bounding_box()["y"] < tab.locator("#play").bounding_box()["y"]  # beside, on a desk
+    tab.wait_for_timeout(400)
+
+    def changes(act: Callable[[], object]) -> None:
+        before = tab.evaluate(DRAWN)
+        act()
+        tab.wait_for_function(f"before => ({DRAWN})() !== before", arg=before)
+
+    changes(lambda: tab.get_by_role("button", name="Turn left").click())
+    tab.locator("#surface-view").focus()
+    changes(lambda: tab.keyboard.press("ArrowUp"))
+    box = tab.locator("#surface-view").bounding_box()
+    assert box
+    tab.mouse.move(box["x"] + 150, box["y"] + 150)
+    tab.mouse.down()
+    changes(lambda: tab.mouse.move(box["x"] + 220, box["y"] + 170, steps=3))
+    tab.mouse.up()
+    expect(tab).to_have_url(re.compile(r"surface=-?\d+,\d+"))
+    changes(lambda: tab.locator("#forward").click())
+    changes(lambda: tab.locator("#start-x").fill("-3"))
+    changes(lambda: tab.get_by_role("button", name="Dark").click())
+    tab.locator("#formula").fill("f(x) = x²")
+    expect(tab.locator("#surface")).to_be_hidden()
+    expect(show).to_be_hidden()
+
+
+def test_ranges_that_differ_much_are_said_and_can_be_drawn_equally(tab: Page) -> None:
+    arrive(tab, "/?f=f(x,y)=x²/10000%2B2y²&at=x=300,y=3&rate=0.1&steps=20")
+    expect(tab.locator("#scale-note")).to_contain_text("times as long as one of x")
+    tab.get_by_role("button", name="Draw them equally long").click()
+    tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
+    expect(tab.locator("#scale-note")).to_contain_text("as long along both axes")
+    tab.reload()
+    tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
+    tab.get_by_role("button", name="Fill the picture").click()
+    expect(tab.locator("#scale-note")).to_contain_text("so angles are not true")
+
+
+def test_what_belongs_to_an_earlier_question_is_pale_until_the_answer_is_there(tab: Page) -> None:
+    arrive(tab, VALLEY)
+    main = tab.locator("#main")
+    expect(main).to_have_attribute("data-stale", "")
+    held: list[Route] = []
+    tab.route("**/api/descend", lambda route: held.append(route))
+    tab.locator("#formula").fill("f(x, y) = x² + 3y²")
+    expect(main).to_have_attribute("data-stale", "answer")
+    expect(tab.locator("#verdict-mark")).to_be_hidden()
+    assert violations(tab) == []
+    for route in held:
+        route.continue_()
+    tab.unroute("**/api/descend")
+    expect(main).to_have_attribute("data-stale", "")
+    expect(tab.locator("#verdict-mark")).to_be_visible()
+    expect(tab.locator("#python")).to_contain_text("3y²")
+    tab.locator("#formula").fill("f(x, y) = x² + 3z²")  # refused
+    expect(tab.locator("#wrong-place")).to_be_visible()
+    expect(main).to_have_attribute("data-stale", "reading")
+    tab.locator("#formula").fill("f(x, y) = x² + 3y²")
+    expect(main).to_have_attribute("data-stale", "")
+
+
+def test_a_busy_lab_is_asked_again_by_a_button(tab: Page) -> None:
+    arrive(tab, VALLEY)
+    busy = {"error": {"kind": "LimitError", "message": "The lab is busy.", "hint": "Try again in a few seconds."}}
+    tab.route("**/api/descend", lambda route: route.fulfill(status=400, json=busy))
+    tab.locator("#rate-field").fill("0.2")
+    again = tab.get_by_role("button", name="Try again")
+    expect(again).to_be_visible()
+    tab.unroute("**/api/descend")
+    again.click()
+    expect(tab.locator("#python")).to_contain_text("learning_rate=0.2")
+    expect(again).to_be_hidden()
+
+
+def test_space_plays_at_a_pace_and_again_and_again(tab: Page) -> None:
+    arrive(tab, PARABOLA)
+    tab.locator("#pace").select_option("4×")
+    tab.locator("#main").focus()
+    tab.keyboard.press("Space")
+    expect(tab.locator("#play")).to_have_attribute("aria-label", "Pause")
+    tab.keyboard.press("Space")
+    expect(tab.locator("#play")).to_have_attribute("aria-label", "Play")
+    tab.locator("#loop").click()
+    tab.locator("#scrub").fill("19")
+    tab.locator("#main").focus()
+    tab.keyboard.press("Space")
+    expect(tab.locator("#count")).to_have_text("step 20 of 20")
+    expect(tab.locator("#count")).to_have_text(re.compile(r"step [1-9] of 20"))
+    tab.locator("#formula").focus()
+    tab.keyboard.press("End")
+    tab.keyboard.press("Space")  # is a letter here
+    expect(tab.locator("#play")).to_have_attribute("aria-label", "Pause")
+
+
+def test_picture_and_controls_fit_a_projector(tab: Page) -> None:
+    arrive(tab, VALLEY)
+    for width, height in ((1024, 768), (1280, 720)):
+        tab.set_viewport_size({"width": width, "height": height})
+        for part in ("#picture .frame", "#play", "#arithmetic", "#rate-slider", "#verdict-sentence"):
+            box = tab.locator(part).bounding_box()
+            assert box, part
+            assert box["y"] + (box["height"] if part != "#verdict-sentence" else 20) <= height, (part, width)
 
 
 def test_a_race_waits_for_its_methods_which_are_asked_for_again(tab: Page) -> None:
@@ -269,6 +406,15 @@ def test_examples_are_a_click_away(tab: Page) -> None:
         expect(way(tab)).to_have_attribute("d", re.compile("^M"))
         expect(tab.locator("#start-note")).to_be_hidden()
         expect(tab.locator("#picture-note")).to_be_hidden()
+    # They are a path: from each, one goes on to the next.
+    expect(tab.locator("#lesson-count")).to_have_text(f"14 of {len(EXAMPLES)}")
+    tab.get_by_role("button", name="Next example").click()
+    expect(tab.locator("#lesson-title")).to_have_text(f"{EXAMPLES[14].title}.")
+    expect(tab.locator("#formula")).to_have_value(EXAMPLES[14].formula)
+    tab.get_by_role("button", name="Previous").click()
+    expect(tab.locator("#formula")).to_have_value(EXAMPLES[13].formula)
+    tab.locator("#formula").fill("f(x) = x²")
+    expect(tab.locator("#lesson")).to_be_hidden()
 
 
 def test_pictures_and_steps_can_be_saved(tab: Page) -> None:
@@ -287,7 +433,7 @@ def test_with_the_keyboard_alone(tab: Page) -> None:
     arrive(tab, VALLEY)
     tab.locator("#formula").focus()
     reached = []
-    for _ in range(14):
+    for _ in range(18):
         tab.keyboard.press("Tab")
         reached.append(tab.evaluate("() => document.activeElement.id || document.activeElement.getAttribute('class')"))
     assert {"ring", "zoom-in", "play", "scrub", "start-x", "method", "rate-slider"} <= set(reached)
@@ -321,31 +467,18 @@ def test_the_first_visit_is_told_in_three_sentences_what_to_do(browser: Browser,
         expect(tab.locator("#welcome")).to_be_hidden()
 
 
-# The ratio of a unit of x to a unit of y in the picture, from the two outer ticks of each axis.
-UNITS = """() => {
-    const texts = [...document.querySelectorAll("#picture .axes text:not(.axis-name)")];
-    const unit = (anchor, side) => {
-        const ticks = texts.filter((text) => text.getAttribute("text-anchor") === anchor)
-            .map((text) => [Number(text.textContent.replace("−", "-")), Number(text.getAttribute(side))]);
-        const [first, last] = [ticks[0], ticks.at(-1)];
-        return Math.abs((last[1] - first[1]) / (last[0] - first[0]));
-    };
-    return unit("middle", "x") / unit("end", "y");
-}"""
-IS_RING_FREE = """() => {
-    const ring = document.querySelector(".ring");
-    ring.scrollIntoView({ block: "center" });
-    const box = ring.getBoundingClientRect();
-    return ring.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
-}"""
-
-
 def test_the_ring_is_free_and_a_unit_is_as_long_along_both_axes(tab: Page) -> None:
     arrive(tab, VALLEY)
-    for width in (1440, 390):
-        tab.set_viewport_size({"width": width, "height": 844})
+    for width in (1440, 1024, 390, 320):
+        tab.set_viewport_size({"width": width, "height": 768})
         tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
         assert tab.evaluate(IS_RING_FREE)
+    # A box that was kept, as after a move of the start, suits a window of another shape as well.
+    tab.locator("#start-x").fill("3.9")
+    expect(tab).to_have_url(re.compile("view="))
+    tab.set_viewport_size({"width": 1440, "height": 768})
+    tab.reload()
+    tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
 
 
 def test_colours_are_in_the_address(tab: Page) -> None:

@@ -138,10 +138,47 @@ def test_a_race_names_its_winner_and_shows_all_ways():
     assert curve["grid"]["f_range"][1] >= max(value for lane in curve["lanes"] for value in lane["values"])
 
 
-def test_a_surface_is_a_picture():
-    told = ask("surface", **VALLEY, theme="dark", azimuth=10, elevation=30)
-    assert told["png"].startswith("iVBOR")
-    assert refusal("surface", **{**VALLEY, "formula": "x²", "start": {"x": 1}}, theme="dark")["kind"] == "RequestError"
+def test_the_heights_of_a_surface_are_those_of_the_function():
+    grid = ask(
+        "grid", formula="f(x, y) = x² + 2y²", start={"x": 4, "y": 3}, box={"x": [-4, 4], "y": [-2, 2]}, heights=True
+    )
+    mesh = grid["heights"]
+    heights = (
+        mesh["low"] + (mesh["high"] - mesh["low"]) * np.reshape(mesh["values"], 2 * [mesh["side"]]) / mesh["steps"]
+    )
+    x, y = np.meshgrid(np.linspace(-4, 4, mesh["side"]), np.linspace(-2, 2, mesh["side"]))
+    assert heights == pytest.approx(x**2 + 2 * y**2, abs=24 / 1000)
+    gap = ask("grid", formula="ln(x) + y", start={"x": 1, "y": 1}, box={"x": [-1, 1], "y": [0, 1]}, heights=True)[
+        "heights"
+    ]
+    assert min(gap["values"]) == -1
+    assert ask("grid", formula="x² + y²", start={"x": 1, "y": 1})["heights"] is None
+    assert refusal("grid", formula="x² + y²", start={"x": 1, "y": 1}, heights="yes")["kind"] == "RequestError"
+
+
+def test_a_unit_is_as_long_along_both_axes_where_the_page_says_so():
+    thin = {"formula": "x² + y²", "start": {"x": 1, "y": 1}, "box": {"x": [0, 100], "y": [0, 1]}, "ratio": 2.0}
+    assert ask("grid", **thin)["box"] == {"x": [0, 100], "y": [0, 1]}
+    box = ask("grid", **thin, equal=True)["box"]
+    spans = [high - low for low, high in box.values()]
+    assert spans[0] / spans[1] == pytest.approx(2)
+    assert spans[0] >= 100
+    # A box that was widened to this shape stays as it is, so that it can be kept in an address.
+    again = ask("grid", **{**thin, "box": {name: list(span) for name, span in box.items()}})["box"]
+    assert [end for span in again.values() for end in span] == pytest.approx(
+        [end for span in box.values() for end in span]
+    )
+
+
+def test_rates_race_from_one_start():
+    told = ask("sweep", **{**VALLEY, "method": "gradient descent"})
+    rates = [lane["rate"] for lane in told["lanes"]]
+    assert rates == sorted(rates)
+    assert rates[0] < 0.5 < rates[-1]  # the bound of a quadratic is 2 over its largest curvature, 4
+    assert told["lanes"][-1]["values"][-1] > told["lanes"][0]["values"][0] > told["lanes"][1]["values"][-1]
+    assert "0.33" in told["winner"]
+    assert "ds.sweep(" in told["python"]
+    assert refusal("sweep", **{**VALLEY, "method": "newton"})["kind"] == "SettingError"
 
 
 def test_a_formula_is_read_and_gets_a_start_that_has_a_slope():

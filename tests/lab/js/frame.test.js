@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import "./page.js";
-import { dots, isLogarithmic, pixelOf, roomy, scaleFor, through } from "../../../src/downslope/lab/static/js/frame.js";
+import { dots, inFigures, isLogarithmic, pixelOf, planeScales, roomy, scaleFor, through } from "../../../src/downslope/lab/static/js/frame.js";
 
 test("values over more than a factor of thirty get a logarithmic scale, others and those from zero a linear one", () => {
   assert.ok(isLogarithmic(scaleFor([1, 31], [0, 100])));
@@ -34,6 +34,22 @@ test("a path ends before a missing point, and where it leaves what can be drawn"
   assert.equal(through([[0, 0], [1, 2], [NaN, 3], [4, 4]]), "M0,0L1,2");
   assert.equal(through([[0, 0], [1e9, 0], [5, 5]]), "M0,0L100000,0");
   assert.equal(through([]), "");
+});
+
+test("numbers along an axis have one power of ten where all are tiny or huge", () => {
+  assert.deepEqual([0, 2e-7, 4e-7].map(inFigures([0, 2e-7, 4e-7], String)), ["0", "2 × 10⁻⁷", "4 × 10⁻⁷"]);
+  assert.deepEqual([-1e7, 5e6].map(inFigures([-1e7, 5e6], String)), ["−10⁷", "0.5 × 10⁷"]);
+  assert.deepEqual([-1, 0.5].map(inFigures([-1, 0.5], String)), ["−1", "0.5"]);
+});
+
+test("in a frame of any shape a unit is as long along both axes, and all of the box is seen", () => {
+  for (const [width, height] of [[800, 300], [200, 500]]) {
+    const frame = { ratio: width / height, along: [0, width], up: [height, 0] };
+    const [x, y] = planeScales([[0, 4], [-1, 2]], frame, true);
+    assert.ok(Math.abs((x(1) - x(0)) / (y(0) - y(1)) - 1) < 1e-9);
+    for (const [scale, ends] of [[x, [0, 4]], [y, [-1, 2]]]) assert.ok(ends.every((end) => scale(end) >= -1e-9 && scale(end) <= Math.max(...scale.range()) + 1e-9));
+    assert.deepEqual(planeScales([[0, 4], [-1, 2]], frame, false)[0].domain(), [0, 4]);
+  }
 });
 
 test("dots far outside are left out", () => {

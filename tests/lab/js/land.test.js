@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { newLayer, scales } from "./page.js";
-import { drawLand, heightOn } from "../../../src/downslope/lab/static/js/land.js";
+import { closeTo, drawLand, heightOn } from "../../../src/downslope/lab/static/js/land.js";
 
 const CURVE = { over: ["x"], box: { x: [0, 4] }, curve: { x: [0, 1, 2, 3, 4], f: [0, 1, null, 3, 4] }, f_range: [0, 4] };
 const square = (low, high) => [low, low, high, low, high, high, low, high, low, low];
@@ -45,9 +45,19 @@ test("labels are three figures, and never one over another", () => {
   const layer = newLayer();
   drawLand(layer, PLANE, ...scales());
   const labels = layer.ofClass("height");
-  assert.deepEqual(labels.map(({ textContent }) => textContent), ["1.23", "1.0e−7"]);
+  assert.deepEqual(labels.map(({ textContent }) => textContent), ["1.23", "10⁻⁷"]);
   const [a, b] = labels.map(({ attributes }) => [Number(attributes.x), Number(attributes.y)]);
   assert.ok(Math.hypot(a[0] - b[0], a[1] - b[1]) >= 64);
+});
+
+test("labels keep off the path", () => {
+  const layer = newLayer();
+  const along = Array.from({ length: 80 }, (_, index) => [100 + 3 * index, 100]);
+  drawLand(layer, PLANE, ...scales(), { clear: along });
+  for (const { attributes } of layer.ofClass("height")) assert.ok(Math.abs(Number(attributes.y) - 100) >= 20 || Number(attributes.x) < 80);
+  const isClose = closeTo([[50, 50]]);
+  assert.ok(isClose([50, 69]) && isClose([31, 50]));
+  assert.ok(!isClose([50, 120]) && !closeTo([])([0, 0]));
 });
 
 test("without labels there are none", () => {

@@ -19,7 +19,7 @@ VERBS = {
         "secants": "_slopes:secants",
         "slices": "_slopes:slices",
         "compass": "_slopes:compass",
-        "surface": "_formula_verbs:surface",
+        "sweep": "_descent:sweep",
         "samples": "_examples:samples",
         "columns": "_examples:columns",
         "equation": "_fit:equation",

@@ -22,6 +22,7 @@ from downslope.lab.replies._request import (
     Box,
     PageRequest,
     RequestError,
+    are_alike,
     factor,
     filling,
     plan_of,
@@ -33,6 +34,8 @@ _FIELDS_OF_PLAN = ("formula", "start", "method", "rate", "steps")
 _DESCENTS = 4  # that are kept: the table of steps is requested a moment after the picture
 _DIGITS = 5  # of the numbers in the arithmetic
 _RACE_ROWS = 300  # of each path in a race, which has several
+_RATE_SHARES = (0.01, 0.05, 0.2, 0.6, 0.95, 1.05)  # of the largest stable rate
+_SWEEP_STEPS = 2000  # in which the stable rates are looked for
 _RACE_MARGIN = 0.08  # of the heights that a race shows
 
 
@@ -86,9 +89,10 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _grid_around(request: PageRequest, plan: ds.Plan, over: tuple[str, ...], box: Box) -> dict[str, Any] | None:
     """Return the objective in the box of a request, else around a path; None if the verb `grid` would say why not."""
-    box = filling(request.box("box", over) or box, over, request.number_or_none("ratio"))
+    ratio, is_equal = request.number_or_none("ratio"), request.truth_or_none("equal")
+    box = filling(request.box("box", over) or box, over, ratio, is_equal=is_equal)
     try:
-        return grid_reply(plan.objective, over, box, plan.start)
+        return grid_reply(plan.objective, over, box, plan.start, with_heights=bool(request.truth_or_none("heights")))
     except ds.DownslopeError:
         return None
 
@@ -236,12 +240,11 @@ def race(fields: dict[str, Any]) -> dict[str, Any]:
     result = ds.compare(objective, start, methods, steps=most, executor=scheduler())
     # A path that ran away would shrink the others to a dot, so those that came lower decide the range.
     lower = [entry for entry in result.entries if _came_lower(entry)] or list(result.entries)
-    grid = grid_reply(objective, over, _common_box(lower, over), start)
-    if len(over) == 1:
-        grid["f_range"] = _common_heights(lower, grid["curve"]["f"])
     return {
-        "grid": grid,
-        "lanes": [_lane(entry, over) for entry in result.entries],
+        "grid": _common_grid(request, objective, over, start, [entry.trace for entry in lower]),
+        "lanes": [
+            _lane(entry.name, entry.learning_rate, entry.trace, entry.diagnosis, over) for entry in result.entries
+        ],
         "winner": result.winner.name,
         "sentence": result.sentence,
         "rows": {
@@ -253,39 +256,92 @@ def race(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def sweep(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the paths of one method from one start at several rates, from far too small to too large."""
+    request = PageRequest(fields)
+    plan, over = request.plan, request.over(request.objective)
+    objective, start, steps = plan.objective, dict(plan.start), max(plan.steps, 1)
+    if not plan.method.takes_rate:
+        raise ds.SettingError(
+            f"{plan.method.name} finds the length of each step by itself", hint="Choose another method."
+        )
+    known = ds.sweep(objective, start, method=plan.method, steps=min(steps, _SWEEP_STEPS), executor=scheduler())
+    top = known.largest_stable_rate or float(known.rates[-1])
+    rates = sorted({float(f"{rate:.2g}") for rate in (*(share * top for share in _RATE_SHARES), known.best_rate)})
+    traces = {rate: ds.descend(plan.changed(learning_rate=rate, steps=steps), progress=False) for rate in rates}
+    names = {rate: f"α = {number(rate, 2)}" for rate in rates}
+    lower = [trace for trace in traces.values() if _ends_lower(trace)] or list(traces.values())
+    best = float(f"{known.best_rate:.2g}")
+    return {
+        "grid": _common_grid(request, objective, over, start, lower),
+        "lanes": [_lane(names[rate], rate, trace, ds.diagnose(trace), over) for rate, trace in traces.items()],
+        "winner": names[best],
+        "sentence": f"{names[best]} is best: {number(traces[best].value)} in {traces[best].last_step} steps.",
+        "rows": {
+            "headings": ["rate", "steps", objective.name, "verdict"],
+            "cells": [
+                [names[rate], str(trace.last_step), number(trace.value), ds.diagnose(trace)[0].sentence]
+                for rate, trace in traces.items()
+            ],
+        },
+        "python": program(
+            "sweep",
+            f"ds.sweep({objective.read_as!r}, {start!r}, {rates!r}, method={plan.method.name!r}, steps={steps})",
+            "sweep",
+        ),
+        "command": ds.as_command(ds.sweep, objective.read_as, start, rates, method=plan.method.name, steps=steps),
+    }
+
+
 def _came_lower(entry: ds.Entry) -> bool:
-    return entry.trace.value < entry.trace.columns["value"][0]
+    return _ends_lower(entry.trace)
 
 
-def _common_box(entries: Sequence[ds.Entry], over: tuple[str, ...]) -> Box:
-    """Return the range that shows the paths of all entries."""
-    boxes = [ds.draw.box(entry.trace, over) for entry in entries]
-    return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
+def _ends_lower(trace: ds.Trace) -> bool:
+    return trace.value < trace.columns["value"][0]
 
 
-def _common_heights(entries: Sequence[ds.Entry], curve: Sequence[float | None]) -> list[float]:
-    """Return the heights that show the paths of all entries, on a curve whose walls may be far higher."""
-    values = [value for entry in entries for value in entry.trace.columns["value"] if math.isfinite(value)]
+def _common_grid(
+    request: PageRequest,
+    objective: ds.Objective,
+    over: tuple[str, ...],
+    start: dict[str, float],
+    traces: Sequence[ds.Trace],
+) -> dict[str, Any]:
+    """Return the objective in the range that shows the paths of all traces."""
+    boxes = [ds.draw.box(trace, over) for trace in traces]
+    box: Box = {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
+    is_equal = len(over) == 2 and are_alike([box[name] for name in over])
+    grid = grid_reply(objective, over, filling(box, over, request.number_or_none("ratio")), start)
+    if len(over) == 1:
+        grid["f_range"] = _common_heights(traces, grid["curve"]["f"])
+    return grid | {"has_equal_units": is_equal}
+
+
+def _common_heights(traces: Sequence[ds.Trace], curve: Sequence[float | None]) -> list[float]:
+    """Return the heights that show the paths of all traces, on a curve whose walls may be far higher."""
+    values = [value for trace in traces for value in trace.columns["value"] if math.isfinite(value)]
     low = min([value for value in curve if value is not None], default=min(values))
     margin = _RACE_MARGIN * (max(values) - low)
     return [low - margin, max(values) + margin]
 
 
-def _lane(entry: ds.Entry, over: tuple[str, ...]) -> dict[str, Any]:
-    """Return the path of one method."""
-    trace = entry.trace
+def _lane(
+    name: str, rate: float | None, trace: ds.Trace, diagnosis: ds.Diagnosis, over: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the path of one method, or of one rate."""
     rows = evenly_spread(len(trace.columns["step"]), _RACE_ROWS)
     index = {name: position for position, name in enumerate(trace.coordinate_names)}
     points = coordinates_of(trace)[rows]
     return {
-        "method": entry.name,
-        "rate": plain(entry.learning_rate),
+        "method": name,
+        "rate": plain(rate),
         "path": {name: rounded(points[:, index[name]]) for name in over},
         "values": rounded(trace.columns["value"][rows]),
         "steps": [int(step) for step in trace.columns["step"][rows]],
         "end": {name: plain(float(coordinate)) for name, coordinate in trace.end.items()},
         "value_text": number(trace.value),
-        "verdict_sentence": entry.diagnosis[0].sentence,
+        "verdict_sentence": diagnosis[0].sentence,
     }
 
 

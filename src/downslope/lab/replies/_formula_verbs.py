@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +12,7 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope._types import plain
-from downslope.lab.replies._request import Box, PageRequest, RequestError, filling, plan_of, rounded
+from downslope.lab.replies._request import Box, PageRequest, filling, rounded
 
 _STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further variable starts at 1
 _SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)  # tried in turn
@@ -139,17 +137,17 @@ def _rate_text(bound: float | None, best: float) -> str:
     return f"Stable up to α = {number(bound, 3)}, best α = {number(best, 3)}."
 
 
-# An objective over one or two variables: a curve, bands and lines of equal height, or a surface as an image.
+# An objective over one or two variables: a curve, or bands, lines of equal height and the heights of a surface.
 
 
 _CURVE_POINTS = 400
-_GRID_POINTS = 120  # along each axis
+_GRID_POINTS = 121  # along each axis
+_MESH_EVERY = 2  # of the points along each axis, for a surface
+_HEIGHTS = 1000  # between the lowest and the highest of a surface, whose heights are counted in them
 _CELLS = 3000  # of the box along each axis, which a coordinate of a contour tells apart
 _THINNINGS = 3  # of the points of a contour; each leaves out every other one at most
 _OFF_CHORD = 0.4  # cells: a tenth of a pixel
 _SHADES = (0.08, 1.0)  # of the lowest and the highest band
-_SURFACE_INCHES, _SURFACE_DOTS = (7.0, 5.2), 150
-_INK = {"light": "#1d2733", "dark": "#dfe7ee"}
 
 Counting = Callable[[np.ndarray], list[int]]
 
@@ -160,10 +158,18 @@ def grid(fields: dict[str, Any]) -> dict[str, Any]:
     objective = request.objective
     over, start = request.over(objective), request.start(objective)
     box = request.box("box", over) or ds.draw.box(start, over, objective=objective)
-    return grid_reply(objective, over, filling(box, over, request.number_or_none("ratio")), start)
+    box = filling(box, over, request.number_or_none("ratio"), is_equal=request.truth_or_none("equal"))
+    return grid_reply(objective, over, box, start, with_heights=bool(request.truth_or_none("heights")))
 
 
-def grid_reply(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
+def grid_reply(
+    objective: ds.Objective,
+    over: tuple[str, ...],
+    box: Box,
+    at: Mapping[str, float],
+    *,
+    with_heights: bool = False,
+) -> dict[str, Any]:
     """Return an objective in a box.
 
     Args:
@@ -171,9 +177,11 @@ def grid_reply(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Map
         over: the one or two variables along the axes.
         box: the range of each of them.
         at: the values of all other variables.
+        with_heights: also return the heights of a surface over two variables.
     """
     box = {name: _not_empty(*box[name]) for name in over}
-    shape = _curve(objective, over[0], box, at) if len(over) == 1 else _contours(objective, over, box, at)
+    is_curve = len(over) == 1
+    shape = _curve(objective, over[0], box, at) if is_curve else _contours(objective, over, box, at, with_heights)
     return {"over": list(over), "box": {name: list(span) for name, span in box.items()}, **shape}
 
 
@@ -189,14 +197,18 @@ def _curve(objective: ds.Objective, name: str, box: Box, at: Mapping[str, float]
     return {"curve": curve, "f_range": list(line.height_range)}
 
 
-def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
+def _contours(
+    objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float], with_heights: bool
+) -> dict[str, Any]:
     """Return bands between the levels, as polygons, and lines at them, their points in cells of the box."""
     from contourpy import FillType, LineType, contour_generator
 
-    axes, heights = ds.draw.grid(objective, box, at=at, count=_GRID_POINTS)
+    ground = ds.draw.grid(objective, box, at=at, count=_GRID_POINTS)
+    axes, heights = ground
+    mesh = heights_reply(heights[::_MESH_EVERY, ::_MESH_EVERY], *ground.height_range) if with_heights else None
     levels = [float(level) for level in ds.draw.levels(heights)]
     if len(levels) < 2:
-        return {"levels": [], "bands": [], "lines": [], "cells": _CELLS}
+        return {"levels": [], "bands": [], "lines": [], "cells": _CELLS, "heights": mesh}
     masked = np.ma.masked_invalid(heights)
     kinds = {"fill_type": FillType.OuterOffset, "line_type": LineType.Separate}
     contours: Any = contour_generator(axes[over[0]], axes[over[1]], masked, name="serial", **kinds)
@@ -215,7 +227,26 @@ def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapp
         if upper > lower
     ]
     lines = [{"level": level, "lines": [counting(line) for line in contours.lines(level)]} for level in levels]
-    return {"levels": levels, "bands": bands, "lines": lines, "cells": _CELLS}
+    return {"levels": levels, "bands": bands, "lines": lines, "cells": _CELLS, "heights": mesh}
+
+
+def heights_reply(heights: np.ndarray, low: float, high: float) -> dict[str, Any]:
+    """Return heights on a square mesh as whole numbers, row by row from below; −1 where there is none.
+
+    Args:
+        heights: shape (side, side), whose rows follow the second variable.
+        low: the height that 0 stands for; what lies below is cut off.
+        high: the height that the largest number stands for; what lies above is cut off.
+    """
+    share = np.clip((heights - low) / ((high - low) or 1.0), 0, 1)
+    counted = np.where(np.isfinite(heights), np.rint(_HEIGHTS * np.nan_to_num(share)), -1)
+    return {
+        "low": low,
+        "high": high,
+        "steps": _HEIGHTS,
+        "side": len(heights),
+        "values": counted.astype(int).ravel().tolist(),
+    }
 
 
 def _polygons(filled: Any, counting: Counting) -> list[list[list[int]]]:
@@ -251,37 +282,3 @@ def _thinned(points: np.ndarray) -> np.ndarray:
         is_bend[1:-1:2] = np.abs(across * above - up * along) > _OFF_CHORD * np.hypot(across, up)
         points = points[is_bend]
     return points
-
-
-def surface(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return an image of an objective as a surface, with the path of a descent on it."""
-    from matplotlib.figure import Figure
-
-    request = PageRequest(fields)
-    plan = plan_of(request)
-    over = request.over(plan.objective)
-    theme = request.text("theme")
-    if len(over) != 2 or theme not in _INK:
-        raise RequestError("A surface is over two variables, light or dark.")
-    trace = ds.descend(plan, progress=False)
-    axes: Any = Figure(figsize=_SURFACE_INCHES, layout="constrained").add_subplot(projection="3d")
-    ds.draw.surface(plan.objective, trace, over=(over[0], over[1]), bounds=ds.draw.box(trace, over), axes=axes)
-    azimuth, elevation = request.number_or_none("azimuth"), request.number_or_none("elevation")
-    axes.view_init(elev=30.0 if elevation is None else elevation, azim=-60.0 if azimuth is None else azimuth)
-    _recolour(axes, _INK[theme])
-    file = io.BytesIO()
-    axes.figure.savefig(file, format="png", dpi=_SURFACE_DOTS, transparent=True)
-    return {"png": base64.b64encode(file.getvalue()).decode("ascii")}
-
-
-def _recolour(axes: Any, ink: str) -> None:
-    """Write in a colour that can be read on the page, without walls, title and legend, which the page has itself."""
-    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_pane_color((0.0, 0.0, 0.0, 0.0))
-        axis.label.set_color(ink)
-        axis.line.set_color(ink)
-    axes.tick_params(colors=ink)
-    axes.set_title("")
-    legend = axes.get_legend()
-    if legend is not None:
-        legend.remove()

@@ -128,6 +128,13 @@ class PageRequest:
         value = self._fields.get(field)
         return None if value is None else _checked_number(field, value)
 
+    def truth_or_none(self, field: str) -> bool | None:
+        """Return true or false, or None without the field."""
+        value = self._fields.get(field)
+        if value is not None and not isinstance(value, bool):
+            raise RequestError(f"{field} is true or false.")
+        return value
+
     def names(self, field: str) -> list[str]:
         """Return a list of texts."""
         names = self._fields.get(field)
@@ -153,7 +160,7 @@ def _checked_range(label: str, ends: Any) -> tuple[float, float]:
     return low, high
 
 
-def filling(box: Box, over: tuple[str, ...], ratio: float | None) -> Box:
+def filling(box: Box, over: tuple[str, ...], ratio: float | None, *, is_equal: bool | None = None) -> Box:
     """Return a box of two variables widened to the shape of the picture, so that a unit is as long along both.
 
     Only then −∇f stands at right angles on the lines of equal height. Ranges that differ much are left alone.
@@ -162,10 +169,12 @@ def filling(box: Box, over: tuple[str, ...], ratio: float | None) -> Box:
         box: the range of each variable.
         over: the variables along the axes.
         ratio: the width of the picture over its height; None to leave the box alone.
+        is_equal: whether a unit is to be as long along both; None to decide by the ranges.
     """
     if len(over) != 2 or ratio is None or not ratio > 0:
         return box
-    if not are_alike([box[name] for name in over]):
+    alike = are_alike([box[name] for name in over]) if is_equal is None else is_equal
+    if not alike:
         return box
     spans = [box[name][1] - box[name][0] for name in over]
     height = max(spans[0] / ratio, spans[1])

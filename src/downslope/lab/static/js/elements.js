@@ -85,14 +85,28 @@ export function setMaths(element, text, names = []) {
   return element;
 }
 
-/** Return a number as text with a real minus sign. @param {string | number} value */
+/** @type {Record<string, string>} */
+const SUPERSCRIPTS = { "−": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const POWER = /(?<![\p{L}\d_.])(\d+(?:\.\d+)?)e([-−+]?)(\d+)(?![\p{L}\d_.]*\p{L})/gu;
+
+/** Return a text or a number as in a book: real minus signs, and 1.63 × 10⁻⁹ for 1.63e-09. @param {string | number} value */
 export function written(value) {
-  return String(value).replace(/-/g, "−");
+  return String(value).replace(POWER, (_, factor, sign, digits) => {
+    const power = powerOfTen(sign === "+" || sign === "" ? Number(digits) : -Number(digits));
+    return factor === "1" ? power : `${factor} × ${power}`;
+  }).replace(/-/g, "−");
+}
+
+/** Return a power of ten as in a book. @param {number} exponent */
+export function powerOfTen(exponent) {
+  return `10${[...String(exponent).replace("-", "−")].map((sign) => SUPERSCRIPTS[sign]).join("")}`;
 }
 
 /** Return the number that a person typed, or null. @param {string} text */
 export function typed(text) {
-  const plain = text.trim().replace(/[−–]/g, "-").replace(/\s/g, "").replace(/^(-?\d*),(\d+)$/, "$1.$2");
+  const digits = text.replace(/[⁻⁰¹²³⁴-⁹]+/gu, (raised) => `e${[...raised].map((sign) => Object.keys(SUPERSCRIPTS).find((key) => SUPERSCRIPTS[key] === sign)).join("")}`);
+  const plain = digits.trim().replace(/[−–]/g, "-").replace(/\s/g, "").replace(/^(-?\d*),(\d+)$/, "$1.$2")
+    .replace(/^(-?[\d.]+)[×*·]10\^?e?(-?\d+)$/, "$1e$2").replace(/^(-?)10e(-?\d+)$/, "$11e$2");
   const value = plain === "" ? NaN : Number(plain);
   return Number.isFinite(value) ? value : null;
 }
@@ -119,18 +133,34 @@ export function showValid(field, isValid) {
   else field.setAttribute("aria-invalid", "true");
 }
 
+/** Requests anew what the page shows. @type {() => unknown} */
+let requestAgain = () => {};
+
+/** Let "Try again" call a function where nothing else is said. @param {() => unknown} again */
+export function setAgain(again) {
+  requestAgain = again;
+}
+
 /**
- * Show an error beside its cause, or clear it.
+ * Show an error beside its cause, or clear it. Where it ends by itself, as when the lab is busy, a button tries again.
  *
  * @param {HTMLElement} element
  * @param {Trouble | null} error
+ * @param {() => unknown} [again] what the button does; requests anew what the page shows if there is none
  */
-export function showTrouble(element, error) {
+export function showTrouble(element, error, again = requestAgain) {
   element.hidden = !error;
   element.replaceChildren();
   if (!error) return;
-  element.append(make("span", { text: error.message }));
+  element.append(make("span", { text: written(error.message) }));
   if (error.hint) element.append(" ", make("span", { class: "hint", text: error.hint }));
+  if (error.kind !== "LimitError" || !/^Try again\b/.test(error.hint ?? "")) return;
+  const button = make("button", { type: "button", text: "Try again" });
+  button.addEventListener("click", () => {
+    showTrouble(element, null);
+    again();
+  });
+  element.append(" ", button);
 }
 
 /** @type {number | undefined} */

@@ -3,12 +3,11 @@
 /** @typedef {string | number} Label */
 /** @import { BandScale, Point, Range, Scale, Value } from "./types.d.ts" */
 
-import { draw, setMaths, written } from "./elements.js";
+import { draw, powerOfTen, setMaths, written } from "./elements.js";
 
-/** @type {Record<string, string>} */
-const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const WIDE = 30; // from this ratio of values on, a logarithmic scale shows more
 const LETTER = 7; // pixels of a letter, about
+const [SMALL, LARGE] = [1e-3, 1e6]; // between which the largest number along an axis is written out
 const FAR = 1e5; // pixels beyond which a coordinate is not handed to the browser
 
 let frames = 0;
@@ -150,6 +149,21 @@ export function around([low, high], length) {
   return [low - slack, high + slack];
 }
 
+/**
+ * Return the scales of a plane. Where units are equal they stay so in a frame of another shape than that of the box.
+ *
+ * @param {[Range, Range]} box
+ * @param {Pick<Frame, "ratio" | "along" | "up">} frame
+ * @param {boolean} hasEqualUnits
+ * @returns {[d3.ScaleLinear<number, number>, d3.ScaleLinear<number, number>]}
+ */
+export function planeScales(box, { ratio, along, up: upward }, hasEqualUnits) {
+  const [across, up] = box;
+  const height = Math.max((across[1] - across[0]) / (ratio ?? 1), up[1] - up[0]);
+  const shown = hasEqualUnits && ratio ? [around(across, height * ratio), around(up, height)] : box;
+  return [d3.scaleLinear(shown[0], along), d3.scaleLinear(shown[1], upward)];
+}
+
 /** Return the least and the largest of numbers, or null without any. @param {number[]} values */
 export function extent(values) {
   const [low, high] = d3.extent(values);
@@ -225,8 +239,23 @@ function within(point, from) {
 function ticks(scale, count, texts) {
   if ("bandwidth" in scale) return scale.domain().map((band) => ({ at: (scale(band) ?? 0) + scale.bandwidth() / 2, text: texts[band] }));
   const wanted = Math.max(2, Math.floor(count));
-  const format = isLogarithmic(scale) ? power : scale.tickFormat(wanted);
-  return scale.ticks(wanted).map((value) => ({ at: scale(value), text: format(value) })).filter((tick) => tick.text);
+  const values = scale.ticks(wanted);
+  const format = isLogarithmic(scale) ? power : inFigures(values, scale.tickFormat(wanted));
+  return values.map((value) => ({ at: scale(value), text: format(value) })).filter((tick) => tick.text);
+}
+
+/**
+ * Return how the numbers along an axis are written: with a power of ten where all of them are very small or very large.
+ *
+ * @param {number[]} values
+ * @param {(value: number) => string} usual
+ * @returns {(value: number) => string}
+ */
+export function inFigures(values, usual) {
+  const largest = Math.max(...values.map(Math.abs));
+  if (!largest || (largest >= SMALL && largest < LARGE)) return (value) => written(usual(value));
+  const exponent = Math.floor(Math.log10(largest));
+  return (value) => (value === 0 ? "0" : written(`${Number((value / 10 ** exponent).toPrecision(6))}e${exponent}`));
 }
 
 /** Return a power of ten as text, and nothing for what lies between two. @param {number} value */
@@ -234,7 +263,7 @@ function power(value) {
   const exponent = Math.round(Math.log10(value));
   if (Math.abs(value / 10 ** exponent - 1) > 1e-6) return "";
   if (Math.abs(exponent) <= 3) return written(Number(value.toPrecision(1)));
-  return `10${[...String(exponent)].map((digit) => SUPERSCRIPTS[digit]).join("")}`;
+  return powerOfTen(exponent);
 }
 
 /**

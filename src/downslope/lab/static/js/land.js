@@ -2,11 +2,12 @@
 
 /** @import { Grid, Point, Scale } from "./types.d.ts" */
 
-import { draw } from "./elements.js";
+import { draw, written } from "./elements.js";
 import { through } from "./frame.js";
 
 const LABEL_GAP = 64; // pixels between two labels of heights
 const LABEL_EDGE = 22; // and from them to the frame
+const LABEL_CLEAR = 20; // and from them to the path
 const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false, notation: "standard" });
 
 /**
@@ -16,9 +17,9 @@ const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGro
  * @param {Grid} grid
  * @param {Scale} x
  * @param {Scale} y
- * @param {{ labels?: boolean }} [options]
+ * @param {{ labels?: boolean, clear?: Point[] }} [options] whether heights are written, and the pixels that they keep off
  */
-export function drawLand(layer, grid, x, y, { labels = true } = {}) {
+export function drawLand(layer, grid, x, y, { labels = true, clear = [] } = {}) {
   if (grid.over.length === 1) {
     drawCurve(layer, grid, x, y);
     return;
@@ -31,7 +32,43 @@ export function drawLand(layer, grid, x, y, { labels = true } = {}) {
   });
   const lines = grid.lines.map(({ level, lines: pieces }) => ({ level, pieces: pieces.map(toPixels) }));
   const levels = lines.map(({ pieces }) => draw("path", { class: "level", d: pieces.map((piece) => outline(piece, false)).join("") }));
-  layer.replaceChildren(...bands, ...levels, ...(labels ? heights(lines, x, y) : []));
+  layer.replaceChildren(...bands, ...levels, ...(labels ? heights(lines, x, y, clear) : []));
+}
+
+/** Return the function from a height to the colour of its band. @param {Grid} grid @returns {(height: number) => string} */
+export function coloursOf({ bands }) {
+  const style = getComputedStyle(document.documentElement);
+  const [low, high] = ["--land-low", "--land-high"].map((name) => style.getPropertyValue(name).trim());
+  const mixed = bands.map(({ shade }) => d3.interpolateRgb(low, high)(shade));
+  const floors = bands.map(({ level }) => level);
+  return (value) => mixed[Math.max(0, d3.bisectRight(floors, value) - 1)] ?? low;
+}
+
+/**
+ * Return what lies on the floor of a surface, in shares of the box: the bands as areas, each with its colour, and the lines.
+ *
+ * @param {Grid} grid
+ * @param {(height: number) => string} colours
+ */
+export function floorOf({ bands, lines, cells }, colours) {
+  /** @type {(path: Path2D, points: number[]) => void} */
+  const trace = (path, points) => {
+    for (let index = 0; index < points.length; index += 2) {
+      if (index) path.lineTo(points[index] / cells, points[index + 1] / cells);
+      else path.moveTo(points[index] / cells, points[index + 1] / cells);
+    }
+  };
+  const drawn = new Path2D();
+  for (const line of lines.flatMap(({ lines: pieces }) => pieces)) trace(drawn, line);
+  const floor = bands.map(({ level, polygons }) => {
+    const path = new Path2D();
+    for (const ring of polygons.flat()) {
+      trace(path, ring);
+      path.closePath();
+    }
+    return { colour: colours(level), path };
+  });
+  return { floor, lines: drawn };
 }
 
 /**
@@ -107,15 +144,33 @@ function unbroken(points) {
 }
 
 /**
+ * Write the heights of the lines anew, off a path that has moved.
+ *
+ * @param {Element} layer
+ * @param {Grid} grid
+ * @param {Scale} x
+ * @param {Scale} y
+ * @param {Point[]} clear the pixels to keep off
+ */
+export function relabel(layer, grid, x, y, clear) {
+  if (grid.over.length === 1) return;
+  const toPixels = pixelsOf(grid, x, y);
+  for (const label of [...layer.querySelectorAll(".height")]) label.remove();
+  layer.append(...heights(grid.lines.map(({ level, lines }) => ({ level, pieces: lines.map(toPixels) })), x, y, clear));
+}
+
+/**
  * Return labels for the lines, where there is room for them.
  *
  * @param {{ level: number, pieces: number[][] }[]} lines in pixels
  * @param {Scale} x
  * @param {Scale} y
+ * @param {Point[]} clear the pixels to keep off
  */
-function heights(lines, x, y) {
+function heights(lines, x, y, clear) {
   const [left, right] = x.range();
   const [bottom, top] = y.range();
+  const isTaken = closeTo(clear);
   /** @type {Point[]} */
   const taken = [];
   const labels = [];
@@ -125,6 +180,7 @@ function heights(lines, x, y) {
     for (const at of pieces.flatMap(inPairs)) {
       if (at[0] < left + LABEL_EDGE || at[0] > right - LABEL_EDGE || at[1] < top + LABEL_EDGE || at[1] > bottom - LABEL_EDGE) continue;
       if (taken.some((other) => Math.hypot(other[0] - at[0], other[1] - at[1]) < LABEL_GAP)) continue;
+      if (isTaken(at)) continue;
       // Along the right lower diagonal they read as one scale.
       const merit = at[0] / (right - left) + at[1] / (bottom - top) - 2 * Math.abs(at[0] / (right - left) - at[1] / (bottom - top));
       if (!best || merit > best.merit) best = { at, merit };
@@ -136,6 +192,16 @@ function heights(lines, x, y) {
   return labels;
 }
 
+/** Return the function that tells whether a point is close to one of these; by squares, since a path has hundreds. @param {Point[]} points */
+export function closeTo(points) {
+  /** @param {number} across @param {number} up */
+  const square = (across, up) => 4096 * Math.floor(up / LABEL_CLEAR) + Math.floor(across / LABEL_CLEAR);
+  const squares = new Set(points.map(([across, up]) => square(across, up)));
+  const around = [-LABEL_CLEAR, 0, LABEL_CLEAR];
+  /** @param {Point} at */
+  return ([across, up]) => squares.size > 0 && around.some((right) => around.some((down) => squares.has(square(across + right, up + down))));
+}
+
 /** Return pixels two by two. @param {number[]} pixels @returns {Point[]} */
 function inPairs(pixels) {
   return Array.from({ length: pixels.length / 2 }, (_, index) => [pixels[2 * index], pixels[2 * index + 1]]);
@@ -144,6 +210,5 @@ function inPairs(pixels) {
 /** @param {number} level */
 function inFigures(level) {
   const size = Math.abs(level);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? level.toExponential(1).replace("e+", "e") : height.format(level);
-  return text.replace(/-/g, "−");
+  return written(size !== 0 && (size < 1e-3 || size >= 1e5) ? Number(level.toPrecision(3)).toExponential() : height.format(level));
 }

@@ -2,7 +2,7 @@
 
 /** @import { Grid, PathReply, Scale } from "./types.d.ts" */
 
-import { Frame } from "./frame.js";
+import { Frame, planeScales } from "./frame.js";
 import { drawLand } from "./land.js";
 import { Way } from "./way.js";
 
@@ -37,10 +37,12 @@ export class Landscape {
     if (!this.frame.width) return;
     const [across, up] = grid.over;
     this.#over = grid.over;
-    this.#scales = [d3.scaleLinear(grid.box[across], this.frame.along), d3.scaleLinear(up === undefined ? grid.f_range : grid.box[up], this.frame.up)];
+    this.#scales = up === undefined
+      ? [d3.scaleLinear(grid.box[across], this.frame.along), d3.scaleLinear(grid.f_range, this.frame.up)]
+      : planeScales([grid.box[across], grid.box[up]], this.frame, grid.has_equal_units ?? false);
     this.frame.setAxes(...this.#scales, { xName: across, yName: up ?? valueName, names: grid.over });
-    drawLand(this.land, grid, ...this.#scales);
     this.way.show(way, grid.over, ...this.#scales);
+    drawLand(this.land, grid, ...this.#scales, { clear: this.way.outline });
   }
 
   /**

@@ -3,7 +3,7 @@
 /** @import { Page } from "./page.js" */
 /** @import { Scale, ValuesByStep } from "./types.d.ts" */
 
-import { byId, draw } from "./elements.js";
+import { byId, draw, written } from "./elements.js";
 import { Frame, dots, isLogarithmic, pixelOf, round, scaleFor, through } from "./frame.js";
 import { scrubsAlong } from "./playback.js";
 
@@ -40,7 +40,7 @@ export function mountLoss(page, nameOf) {
     const points = descent.steps.map((step, row) => /** @type {[number, number]} */ ([along(step), pixelOf(up, descent.values[row])]));
     line.setAttribute("d", through(points));
     spots.setAttribute("d", points.length <= 60 ? dots(points) : "");
-    frame.desc.textContent = `From ${descent.first_text} to ${descent.value_text} in ${descent.steps_taken} steps.`;
+    frame.desc.textContent = written(`From ${descent.first_text} to ${descent.value_text} in ${descent.steps_taken} steps.`);
     select();
   }
 

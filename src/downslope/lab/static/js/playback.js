@@ -12,16 +12,27 @@ export const PICTURES = {
   pause: "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z",
   back: "M17 5v14L8 12zM6 5h2v14H6z",
   forward: "M7 5v14l9-7zM16 5h2v14h-2z",
+  loop: "M7 7h9v3l5-4-5-4v3H5v7h2zM17 17H8v-3l-5 4 5 4v-3h11v-7h-2z",
 };
-const LONGEST = 9000; // milliseconds that playing takes at most
+const LONGEST = 9000; // milliseconds that playing takes at most, at the usual pace
 const PACE = [28, 420]; // milliseconds of a step, at least and at most
+const PACES = /** @type {const} */ ([["¼×", 0.25], ["½×", 0.5], ["1×", 1], ["2×", 2], ["4×", 4]]);
+const REST = 900; // milliseconds at the end, before it begins anew
+/** Elements that do something of their own with the space bar. */
+const OWN_SPACE = "input, select, textarea, button, summary, a, [contenteditable], [role=region]";
 
 /** Connect the controls that walk along the steps of `page.descent`, row by row. @param {Page<any>} page */
 export function mountPlayback(page) {
   const scrub = byId("scrub", HTMLInputElement);
   const play = byId("play");
   const [back, forward] = ["back", "forward"].map((id) => byId(id, HTMLButtonElement));
+  const loop = byId("loop");
+  const pace = byId("pace", HTMLSelectElement);
   let playing = 0;
+  let isLooped = false;
+  loop.append(icon(PICTURES.loop));
+  pace.append(...PACES.map(([text, factor]) => make("option", { value: factor, text })));
+  pace.value = "1";
   back.append(icon(PICTURES.back));
   forward.append(icon(PICTURES.forward));
   play.append(icon(PICTURES.play));
@@ -34,6 +45,18 @@ export function mountPlayback(page) {
   forward.addEventListener("click", () => rows() && (stop(), go(page.row + 1)));
   scrub.addEventListener("input", () => rows() && (stop(), go(Number(scrub.value))));
   play.addEventListener("click", () => (playing ? stop() : start()));
+  loop.addEventListener("click", () => {
+    isLooped = !isLooped;
+    loop.setAttribute("aria-pressed", String(isLooped));
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== " " || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof Element && event.target.closest(OWN_SPACE)) return;
+    event.preventDefault();
+    if (event.repeat) return;
+    if (playing) stop();
+    else start();
+  });
   page.on("descent", () => show());
   page.on("row", () => show());
   page.on("wrong", () => stop());
@@ -41,16 +64,21 @@ export function mountPlayback(page) {
   function start() {
     if (!rows()) return;
     if (page.row >= rows() - 1) go(0);
-    const pace = Math.min(PACE[1], Math.max(PACE[0], LONGEST / rows()));
-    let due = performance.now() + pace;
+    /** Milliseconds of a step, now. */
+    const each = () => Math.min(PACE[1], Math.max(PACE[0], LONGEST / rows())) / Number(pace.value);
+    let due = performance.now() + each();
     /** @param {number} now */
     const tick = (now) => {
-      if (now >= due) {
-        const steps = 1 + Math.floor((now - due) / pace);
-        due += steps * pace;
+      if (now >= due && page.row >= rows() - 1) {
+        go(0); // only a loop comes here
+        due = now + each();
+      } else if (now >= due) {
+        const steps = 1 + Math.floor((now - due) / each());
+        due += steps * each();
         go(page.row + steps);
+        if (page.row >= rows() - 1) due = now + REST;
       }
-      playing = page.row >= rows() - 1 ? 0 : requestAnimationFrame(tick);
+      playing = page.row >= rows() - 1 && !isLooped ? 0 : requestAnimationFrame(tick);
       if (!playing) stop();
     };
     playing = requestAnimationFrame(tick);
@@ -68,7 +96,7 @@ export function mountPlayback(page) {
     document.body.classList.toggle("playing", on);
     play.querySelector("path")?.setAttribute("d", on ? PICTURES.pause : PICTURES.play);
     play.setAttribute("aria-label", on ? "Pause" : "Play");
-    play.title = on ? "Pause" : "Play";
+    play.title = on ? "Pause (space)" : "Play (space)";
   }
 
   function show() {

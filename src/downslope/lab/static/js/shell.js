@@ -3,7 +3,7 @@
 /** @import { Page } from "./page.js" */
 
 import { isThere, onLost } from "./api.js";
-import { byId } from "./elements.js";
+import { byId, setAgain } from "./elements.js";
 
 const GONE = ["lost", "locked"]; // errors that end when the lab answers again
 const AGAIN = 2000; // milliseconds between two tries to reach a lab that was lost
@@ -20,6 +20,9 @@ export function mountShell(page, again) {
   mountTheme(page);
   mountGreeting(`downslope.greeted.${document.body.dataset.page}`);
   keepTrying(page, again);
+  setAgain(again);
+  // What the page shows may belong to an earlier question: all of it, all but the picture, or nothing.
+  page.on("stale", (what) => (byId("main").dataset.stale = what));
 }
 
 /** Connect the choice of colours, which goes along to the other pages. @param {Page<any>} page */

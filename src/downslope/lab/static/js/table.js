@@ -2,7 +2,7 @@
 
 /** @import { Page } from "./page.js" */
 
-import { byId, make, setMaths, tableById } from "./elements.js";
+import { byId, make, setMaths, tableById, written } from "./elements.js";
 
 const ROW = 28; // pixels, as in the style sheet
 const MORE = 6; // rows above and below what is in sight
@@ -78,7 +78,7 @@ export function mountTable(page) {
   function rowOf(cells, row) {
     const [step, ...others] = cells;
     const line = make("tr", { "data-row": row, "aria-rowindex": row + 2, "aria-current": row === page.row ? "step" : null },
-      make("th", { scope: "row", text: step }), ...others.map((text) => make("td", { text })));
+      make("th", { scope: "row", text: step }), ...others.map((text) => make("td", { text: written(text) })));
     return line;
   }
 

@@ -51,6 +51,7 @@ export interface Events {
   rates: [];
   row: [];
   start: [];
+  stale: [what: "reading" | "answer" | "steps" | ""];
   trouble: [verb: string, error: Trouble | null];
   state: [changed: Set<string>, how: Change];
   data: [];
@@ -151,6 +152,18 @@ export interface Grid {
   bands: { level: number; shade: number; polygons: number[][][] }[];
   lines: { level: number; lines: number[][] }[];
   cells: number;
+  /** Where the request wants them. */
+  heights?: Heights | null;
+  /** Whether a unit is to be as long along both axes, in a picture of any shape. */
+  has_equal_units?: boolean;
+}
+/** Heights on a square mesh, row by row from below: whole numbers from 0 at `low` to `steps` at `high`, −1 where there is none. */
+export interface Heights {
+  low: number;
+  high: number;
+  steps: number;
+  side: number;
+  values: number[];
 }
 export interface Rates {
   stable: Range | null;

@@ -2,7 +2,7 @@
 
 /** @import { Finding, Judged } from "./types.d.ts" */
 
-import { byId, make, say } from "./elements.js";
+import { byId, make, say, written } from "./elements.js";
 
 /** @type {Record<string, string>} */
 const MARKS = { good: "✓", note: "•", problem: "!" };
@@ -14,9 +14,10 @@ export function showVerdict({ verdict, outcome }) {
   byId("verdict").dataset.severity = severity;
   byId("verdict").dataset.symptom = verdict.symptom ?? "";
   byId("verdict-mark").textContent = MARKS[severity] ?? MARKS.note;
-  byId("verdict-sentence").textContent = verdict.sentence || outcome;
-  byId("evidence-list").replaceChildren(...verdict.findings.map(elementOf), make("p", { class: "small", text: outcome }));
-  say(verdict.sentence || outcome);
+  const sentence = written(verdict.sentence || outcome);
+  byId("verdict-sentence").textContent = sentence;
+  byId("evidence-list").replaceChildren(...verdict.findings.map(elementOf), make("p", { class: "small", text: written(outcome) }));
+  say(sentence);
 }
 
 /**
@@ -24,7 +25,7 @@ export function showVerdict({ verdict, outcome }) {
  * @param {number} index
  */
 function elementOf({ severity, sentence, evidence }, index) {
-  const rows = evidence.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: value })));
-  const title = index === 0 ? [] : [make("p", { class: "finding", "data-severity": severity }, make("span", { class: "verdict-mark", "aria-hidden": "true", text: MARKS[severity] ?? MARKS.note }), make("span", { text: sentence }))];
+  const rows = evidence.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: written(value) })));
+  const title = index === 0 ? [] : [make("p", { class: "finding", "data-severity": severity }, make("span", { class: "verdict-mark", "aria-hidden": "true", text: MARKS[severity] ?? MARKS.note }), make("span", { text: written(sentence) }))];
   return make("div", {}, ...title, make("table", { class: "evidence" }, make("tbody", {}, ...rows)));
 }

@@ -9,6 +9,7 @@ import { dots, isNear, round, through } from "./frame.js";
 const ARROW = [20, 64]; // pixels of the shortest and the longest arrow
 const TANGENT = 110; // pixels of half a tangent
 const HEAD = 8;
+const CLOSE = [14, 40]; // pixels between two points of an outline, and how many lie between two steps at most
 
 /**
  * Return the points of a path in pixels; over one variable their height is the value.
@@ -30,6 +31,19 @@ export class Way {
   /** @type {Point[]} */
   points = [];
   steepest = 1;
+
+  /** Points close together along the line, which labels keep off. @returns {Point[]} */
+  get outline() {
+    const shown = this.points.filter((point) => isNear(point));
+    const between = shown.slice(1).flatMap(([x, y], index) => {
+      const [fromX, fromY] = shown[index];
+      const pieces = Math.min(CLOSE[1], Math.ceil(Math.hypot(x - fromX, y - fromY) / CLOSE[0]));
+      return Array.from({ length: Math.max(0, pieces - 1) }, (_, piece) => /** @type {Point} */ ([
+        fromX + ((x - fromX) * (piece + 1)) / pieces, fromY + ((y - fromY) * (piece + 1)) / pieces,
+      ]));
+    });
+    return [...shown, ...between];
+  }
 
   /** @param {Frame} frame */
   constructor(frame) {
@@ -84,6 +98,13 @@ export class Way {
     this.mark.replaceChildren(...drop, ...sign, dot);
   }
 
+  /** Return the side of a direction on which the path does not lie: 1 to the right of it on the screen, or −1. @param {number} row @param {number} cos @param {number} sin */
+  #bends(row, cos, sin) {
+    const [from, to] = [this.points[row], this.points[row + 2] ?? this.points[row + 1]];
+    const turn = to ? (to[0] - from[0]) * -sin + (to[1] - from[1]) * cos : 0;
+    return turn > 0 ? -1 : 1;
+  }
+
   /**
    * @param {PathReply} descent
    * @param {string[]} over
@@ -99,8 +120,10 @@ export class Way {
     const length = ARROW[0] + (ARROW[1] - ARROW[0]) * Math.sqrt(Math.min(1, size / this.steepest));
     const [cos, sin] = [right / size, down / size];
     const tip = /** @type {Point} */ ([at[0] + cos * length, at[1] + sin * length]);
+    // Beside the tip: ahead of it the path goes on.
+    const side = this.#bends(row, cos, sin);
     const label = draw("text", {
-      class: "mark-name", x: round(tip[0] + cos * 15), y: round(tip[1] + sin * 13), dy: "0.35em", "text-anchor": "middle", text: "−∇",
+      class: "mark-name", x: round(tip[0] - side * sin * 19), y: round(tip[1] + side * cos * 15), dy: "0.35em", "text-anchor": "middle", text: "−∇",
     });
     label.append(draw("tspan", { class: "italic", text: descent.name ?? "f" }));
     return [

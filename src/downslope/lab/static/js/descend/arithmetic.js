@@ -2,7 +2,7 @@
 
 /** @import { Descent } from "./flow.js" */
 
-import { byId, make, setMaths } from "../elements.js";
+import { byId, make, setMaths, written } from "../elements.js";
 
 /** Connect it. @param {Descent} page */
 export function mountArithmetic(page) {
@@ -20,7 +20,7 @@ function show({ descent, steps, reading, row }) {
   list.style.setProperty("--lines", String(Math.max(1, steps.lines[0]?.length ?? 1)));
   lead.textContent = lines.length ? `Step ${step} → ${step + 1}` : `Step ${step}`;
   if (!lines.length) {
-    list.replaceChildren(make("p", { class: "ends", text: descent.outcome }));
+    list.replaceChildren(make("p", { class: "ends", text: written(descent.outcome) }));
     return;
   }
   list.replaceChildren(...lines.map((line) => setMaths(make("p"), line, reading?.variables ?? [])));

@@ -20,7 +20,10 @@ export function mountDerivation(page) {
     if (inSight) look();
   }, { rootMargin: "300px" }).observe(container.parentElement ?? container);
   page.on("reading", () => inSight && look());
-  page.on("state", (changed) => changed.has("hint") && show());
+  page.on("state", (changed) => {
+    if (changed.has("hint")) show();
+    if (changed.has("f")) container.classList.toggle("stale", current?.formula !== page.state.f);
+  });
   mode.addEventListener("change", () => page.set({ hint: mode.checked ? 0 : null }));
   more.addEventListener("click", () => {
     page.set({ hint: (page.state.hint ?? 0) + 1 });
@@ -35,6 +38,7 @@ export function mountDerivation(page) {
       const reply = await ask("derive", { formula });
       if (!reply || formula !== page.state.f) return;
       current = { formula, ...reply };
+      container.classList.remove("stale");
       showTrouble(byId("derivation-note"), null);
       show();
     } catch (error) {

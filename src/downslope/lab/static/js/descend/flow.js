@@ -49,6 +49,12 @@ export class Descent extends Page {
     const { f, rate, method, steps, over } = this.state;
     return { formula: f, start: this.start, rate, method, steps, over, ...more };
   }
+
+  /** What a request says of the ground that the picture needs. */
+  get ground() {
+    const { scale, surface } = this.state;
+    return { ratio: this.ratio, equal: scale && scale === "equal", heights: surface !== null };
+  }
 }
 
 /** Request what each change makes necessary, from now on. @param {Descent} page */
@@ -59,12 +65,14 @@ export function connect(page) {
   page.store.listen((changed, how) => {
     /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
+    if (has("f", "at", "rate", "method", "steps")) page.emit("stale", has("f") ? "reading" : "answer");
+    const lacksHeights = has("surface") && page.state.surface !== null && !page.grid?.heights;
     if (has("f")) read(page, how);
     else if (page.reading) {
       if (has("at", "rate", "method", "steps") && !how.fit) keepView(page);
       if (has("at")) page.emit("start");
       if (has("at", "rate", "method", "steps", "over")) descend(page, { fit: how.fit || has("over") });
-      else if (how.fit || has("view")) lay(page);
+      else if (how.fit || has("view", "scale") || lacksHeights) lay(page);
       if (has("at", "method", "steps")) settle();
     }
     if (has("step")) page.emit("row");
@@ -109,12 +117,12 @@ export async function read(page, how = {}) {
  * @param {Change} how
  */
 async function readAndDescend(page, how) {
-  const request = page.request({ start: null, rate: null, over: null, grid: true, box: null, ratio: page.ratio });
+  const request = page.request({ start: null, rate: null, over: null, grid: true, box: null, ...page.ground });
   const descent = await ask("descend", request).catch(() => null);
   if (descent === null) return request.formula !== page.state.f;
   if (!descent?.reading || request.formula !== page.state.f) return true;
   take(page, descent.reading, how);
-  await show(page, descent, { isGridStale: true });
+  await show(page, descent, { isGridStale: true, request: page.request() });
   return true;
 }
 
@@ -128,6 +136,7 @@ function take(page, reading, how) {
   page.set(fitting(page, reading, how), { quiet: true });
   page.emit("reading", reading);
   page.emit("start");
+  page.emit("stale", "answer");
 }
 
 /**
@@ -161,7 +170,7 @@ async function descend(page, { fit }) {
   const request = page.request(isGridStale ? { grid: true, ...boxOf(page, null) } : {});
   try {
     const descent = await ask("descend", request);
-    if (descent && request.formula === page.state.f) await show(page, descent, { isGridStale });
+    if (descent && request.formula === page.state.f) await show(page, descent, { isGridStale, request });
   } catch (error) {
     if (request.formula !== page.state.f) return;
     page.emit("trouble", "descend", /** @type {Trouble} */ (error));
@@ -174,11 +183,12 @@ async function descend(page, { fit }) {
  *
  * @param {Descent} page
  * @param {DescentReply} descent
- * @param {{ isGridStale: boolean }} options
+ * @param {{ isGridStale: boolean, request: ReturnType<Descent["request"]> }} options
  */
-async function show(page, descent, { isGridStale }) {
+async function show(page, descent, { isGridStale, request }) {
   page.descent = descent;
   page.emit("trouble", "descend", null);
+  if (isCurrent(page, request)) page.emit("stale", "steps");
   if (descent.grid) showGrid(page, descent.grid);
   page.emit("descent");
   page.emit("row");
@@ -194,10 +204,17 @@ async function show(page, descent, { isGridStale }) {
  */
 async function askSteps(page, request) {
   const steps = await ask("steps", request).catch(() => null); // the descent reports the error
-  if (!steps || request.formula !== page.state.f) return;
+  if (!steps || !isCurrent(page, request)) return;
   page.steps = steps;
+  page.emit("stale", "");
   page.emit("steps");
   page.emit("row");
+}
+
+/** Whether a request is still what the page is about. @param {Descent} page @param {Record<string, any>} request */
+function isCurrent(page, request) {
+  const now = page.request();
+  return /** @type {const} */ (["formula", "start", "rate", "method", "steps"]).every((key) => JSON.stringify(request[key]) === JSON.stringify(now[key]));
 }
 
 /** Request the grid in the box of the state, or in a box that fits the path. @param {Descent} page */
@@ -257,13 +274,14 @@ function toBox(view, shown) {
 }
 
 /**
- * Return what a request says of its box: that of the state; else that of the path, to be widened to the shape of the picture.
+ * Return what a request says of its box: that of the state, else that of the path; both are widened to the shape of the picture,
+ * which leaves a box as it is that was widened to this shape before.
  *
  * @param {Descent} page
  * @param {DescentReply | null} descent
  */
 function boxOf(page, descent) {
-  const { over, state: { view } } = page;
-  if (view && view.length === 2 * over.length) return { box: toBox(view, over), ratio: null };
-  return { box: descent && over.every((name) => name in descent.box) ? descent.box : null, ratio: page.ratio };
+  const { over, ground, state: { view } } = page;
+  if (view && view.length === 2 * over.length) return { box: toBox(view, over), ...ground };
+  return { box: descent && over.every((name) => name in descent.box) ? descent.box : null, ...ground };
 }

@@ -4,9 +4,9 @@
 /** @import { View } from "./dragging.js" */
 /** @import { DescentReply, Grid, Point, Range, Scale, Trouble } from "../types.d.ts" */
 
-import { byId, draw, showTrouble, written } from "../elements.js";
+import { byId, draw, make, setMaths, showTrouble, written } from "../elements.js";
 import { Frame, round } from "../frame.js";
-import { drawLand, heightOn } from "../land.js";
+import { drawLand, heightOn, relabel } from "../land.js";
 import { mountDragging } from "./dragging.js";
 import { Way } from "../way.js";
 
@@ -42,11 +42,9 @@ export function mountPicture(page) {
   page.on("descent", () => showWay());
   page.on("row", () => mark());
   page.on("start", () => placeRing());
-  page.on("wrong", () => byId("picture").classList.add("stale"));
   page.on("trouble", (verb, error) => {
     if (verb !== "grid" && (verb !== "descend" || isShownElsewhere(error))) return;
     showTrouble(byId("picture-note"), error);
-    byId("picture").classList.toggle("stale", Boolean(error));
   });
 
   /** Draw in the new size, and where its shape is another, request the box that fills it. */
@@ -55,7 +53,7 @@ export function mountPicture(page) {
     page.ratio = frame.ratio;
     redraw();
     const isOther = before === null || page.ratio === null || Math.abs(page.ratio / before - 1) > SAME_SHAPE;
-    if (isOther && page.grid?.over.length === 2 && !page.state.view) page.set({ view: null }, { fit: true });
+    if (isOther && page.grid?.over.length === 2) page.set({}, { fit: true });
   }
 
   function redraw() {
@@ -66,8 +64,8 @@ export function mountPicture(page) {
     [x, y] = [toX, toY];
     const { variables, name } = page.reading;
     frame.setAxes(toX, toY, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
-    drawLand(land, grid, toX, toY);
-    byId("picture").classList.remove("stale");
+    drawLand(land, grid, toX, toY, { labels: false });
+    showScale(page, grid, toX, toY);
     showWay();
     mark();
   }
@@ -77,8 +75,8 @@ export function mountPicture(page) {
     placeRing();
     if (!descent || !grid || !x || !y || !agree(descent, grid)) return;
     way.show(descent, grid.over, x, y);
+    relabel(land, grid, x, y, way.outline);
     byId("fit").classList.toggle("wanted", way.points.some((point) => leaves(point)));
-    byId("picture").classList.remove("stale");
     describe(descent);
   }
 
@@ -114,10 +112,32 @@ export function mountPicture(page) {
   function describe(descent) {
     const end = Object.entries(descent.end).map(([name, value]) => `${name} = ${written(value ?? "not finite")}`).join(", ");
     frame.title.textContent = `The path of the descent on ${descent.read_as}`;
-    frame.desc.textContent = `${descent.steps_taken} steps, to ${end}, where the value is ${descent.value_text}. ${descent.verdict.sentence}`;
+    frame.desc.textContent = written(`${descent.steps_taken} steps, to ${end}, where the value is ${descent.value_text}. ${descent.verdict.sentence}`);
   }
 
   return view;
+}
+
+/**
+ * Say where a unit is longer along one axis than along the other, and offer to change it.
+ *
+ * @param {Descent} page
+ * @param {Grid} grid
+ * @param {Scale} x
+ * @param {Scale} y
+ */
+function showScale(page, { over }, x, y) {
+  const note = byId("scale-note");
+  const longer = over.length === 2 ? Math.abs((y(1) - y(0)) / (x(1) - x(0))) : 1;
+  const isEqual = Math.abs(longer - 1) <= SAME_SHAPE;
+  note.hidden = over.length < 2 || (isEqual && page.state.scale === null);
+  if (note.hidden) return;
+  const [long, short] = longer > 1 ? [over[1], over[0]] : [over[0], over[1]];
+  const times = Number(Math.max(longer, 1 / longer).toPrecision(2));
+  const text = isEqual ? "A unit is as long along both axes. " : `A unit of ${long} is drawn ${written(times)} times as long as one of ${short}, so angles are not true. `;
+  const button = make("button", { type: "button", text: isEqual ? "Fill the picture" : "Draw them equally long" });
+  button.addEventListener("click", () => page.set({ scale: isEqual ? null : "equal", view: null }, { fit: true }));
+  note.replaceChildren(setMaths(make("span"), text, over), button);
 }
 
 /**

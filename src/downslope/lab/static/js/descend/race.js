@@ -4,8 +4,8 @@
 /** @import { Lane, MethodChoice, Point, Race, Range, Reading, Scale, Trouble, Value } from "../types.d.ts" */
 
 import { ask } from "../api.js";
-import { byId, draw, make, setMaths, showTrouble, tableById } from "../elements.js";
-import { Frame, isLogarithmic, isNear, round, scaleFor, through } from "../frame.js";
+import { byId, draw, make, setMaths, showTrouble, tableById, written } from "../elements.js";
+import { Frame, isLogarithmic, isNear, planeScales, round, scaleFor, through } from "../frame.js";
 import { drawLand } from "../land.js";
 import { copies } from "../exporting.js";
 import { pixelsOf } from "../way.js";
@@ -13,9 +13,11 @@ import { pixelsOf } from "../way.js";
 const MOST = 8; // methods in one race
 const PATHS = { top: 24, right: 10, bottom: 38, left: 52 };
 const VALUES = { top: 26, right: 134, bottom: 36, left: 54 };
+const [HIGH, GAP] = [340, 24]; // pixels, as in the style sheet
 const LONGEST = 18; // letters of a name beside its line; the table has all of it
 const NAME_GAP = 15; // pixels between two names beside their lines
 const STALE = "The start or the formula has changed: run the race again.";
+const LEADS = ["The same start, several methods, each at its own best rate.", "The same start, one method, several rates: too small, just right, too large."];
 
 /**
  * Connect the race.
@@ -38,16 +40,32 @@ export function mountRace(page, methods) {
   const button = byId("race-run", HTMLButtonElement);
   button.disabled = false; // only now are there methods to choose
   button.addEventListener("click", () => {
-    const names = runners.chosen();
+    const names = page.state.sweep ? [page.state.method] : runners.chosen();
     if (names.length) page.set({ race: names }, { push: true });
     run(names);
   });
+  for (const kind of byId("race-kind").querySelectorAll("button")) {
+    kind.addEventListener("click", () => page.set({ sweep: kind.dataset.sweep === "1" ? 1 : 0, race: null }, { push: true }));
+  }
+  const showKind = () => {
+    const { sweep, method } = page.state;
+    for (const kind of byId("race-kind").querySelectorAll("button")) kind.setAttribute("aria-pressed", String(kind.dataset.sweep === String(sweep)));
+    byId("race-lead").textContent = LEADS[sweep];
+    byId("runners").hidden = sweep === 1;
+    const takesRate = methods.find(({ name }) => name === method)?.takes_rate ?? true;
+    button.textContent = sweep ? `Run ${method} at several rates` : "Run the race";
+    button.disabled = sweep === 1 && !takesRate;
+    if (sweep === 1 && !takesRate) state.textContent = `${method} finds the length of each step by itself.`;
+    else if (!race) state.textContent = "";
+  };
+  showKind();
   copies(byId("race-python"), () => race?.python);
   copies(byId("race-command"), () => race?.command);
   page.on("state", (changed, how) => {
     /** @param {...string} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
-    if (has("race") && !page.state.race) forget();
+    if (has("sweep", "method")) showKind();
+    if ((has("race") && !page.state.race) || has("sweep") || (has("method") && page.state.sweep && race)) forget();
     else if (how.back && page.state.race && has("race", "f", "at", "steps")) {
       forget();
       runners.choose(page.state.race);
@@ -75,18 +93,19 @@ export function mountRace(page, methods) {
       return;
     }
     const mine = ++runs;
-    const request = page.request({ methods: names, rate: undefined, method: undefined });
-    state.textContent = names.length === 1 ? "One method is on its way…" : `${names.length} methods are on their way…`;
+    const { sweep } = page.state;
+    const request = page.request({ ...(sweep ? {} : { methods: names, method: undefined }), rate: undefined, ratio: ratio() });
+    state.textContent = sweep ? "The rates are on their way…" : names.length === 1 ? "One method is on its way…" : `${names.length} methods are on their way…`;
     showTrouble(byId("race-note"), null);
     try {
-      const reply = await ask("race", request);
+      const reply = await ask(sweep ? "sweep" : "race", request);
       if (mine !== runs) return;
       state.textContent = "";
       if (reply) show({ ...reply, request });
     } catch (error) {
       if (mine !== runs) return;
       state.textContent = "";
-      if (request.formula === page.state.f) showTrouble(byId("race-note"), /** @type {Trouble} */ (error));
+      if (request.formula === page.state.f) showTrouble(byId("race-note"), /** @type {Trouble} */ (error), () => run(names));
     }
   }
 
@@ -98,6 +117,14 @@ export function mountRace(page, methods) {
     showWays();
     showValues();
     compare();
+  }
+
+  /** Return the shape of the picture, also while it is hidden: the width of its column over the height in the style sheet. */
+  function ratio() {
+    if (picture.ratio) return picture.ratio;
+    const room = byId("race-title").closest("section")?.clientWidth ?? 0;
+    const width = matchMedia("(min-width: 860px)").matches ? (room - GAP) / 2 : room;
+    return (width - PATHS.left - PATHS.right) / (HIGH - PATHS.top - PATHS.bottom);
   }
 
   function forget() {
@@ -125,8 +152,9 @@ export function mountRace(page, methods) {
     if (!race || !page.reading || result.hidden || !picture.width) return;
     const { over, box, f_range: range } = race.grid;
     const [across, up] = over;
-    const x = d3.scaleLinear(box[across], picture.along);
-    const y = d3.scaleLinear(up === undefined ? range : box[up], picture.up);
+    const [x, y] = up === undefined
+      ? [d3.scaleLinear(box[across], picture.along), d3.scaleLinear(range, picture.up)]
+      : planeScales([box[across], box[up]], picture, race.grid.has_equal_units ?? false);
     const { variables, name } = page.reading;
     picture.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
     drawLand(land, race.grid, x, y, { labels: false });
@@ -265,7 +293,7 @@ function showTable({ rows, lanes, winner }, { variables, name }) {
     const lane = lanes.findIndex((entry) => entry.method === method);
     const swatch = make("span", { class: `swatch lane-${lane < 0 ? row : lane}`, "aria-hidden": "true" });
     return make("tr", { class: method === winner ? "winner" : null },
-      make("th", { scope: "row" }, swatch, method), ...others.map((text) => make("td", { text })));
+      make("th", { scope: "row" }, swatch, method), ...others.map((text) => make("td", { text: written(text) })));
   }));
 }
 

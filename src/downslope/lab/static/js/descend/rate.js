@@ -41,7 +41,13 @@ export function mountRate(page) {
   });
   field.addEventListener("blur", () => show());
 
+  /** @param {boolean} is */
+  const setStale = (is) => {
+    for (const part of [drawing, byId("rate-text")]) part.classList.toggle("stale", is);
+  };
+  page.on("state", (changed) => ["f", "method", "steps"].some((key) => changed.has(key)) && setStale(true));
   page.on("rates", () => {
+    setStale(false);
     byId("rate-note").hidden = true;
     show();
   });

@@ -1,7 +1,7 @@
 /** The page "Network": everything put together. */
 
 import { mountUpload, showSamples } from "../upload.js";
-import { byId, make } from "../elements.js";
+import { byId, make, written } from "../elements.js";
 import { mountLayers } from "../layers.js";
 import { mountShell } from "../shell.js";
 import { mountExports } from "../exporting.js";
@@ -39,7 +39,7 @@ page.on("training", (now) => {
   if (now) showVerdict({ verdict: WAITING, outcome: "The steps of each kind of network are compiled before the first one is taken." });
 });
 page.on("end", ({ metrics }) => {
-  byId("metrics").replaceChildren(...metrics.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: value }))));
+  byId("metrics").replaceChildren(...metrics.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: written(value) }))));
   showFindings();
 });
 mountExports(page, {

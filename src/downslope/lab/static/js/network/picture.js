@@ -5,7 +5,7 @@
 
 import { byId, draw } from "../elements.js";
 import { context2d } from "../exporting.js";
-import { Frame, around, dots, pixelOf, roomy, round, through } from "../frame.js";
+import { Frame, dots, pixelOf, planeScales, roomy, round, through } from "../frame.js";
 
 const MARGIN = { top: 44, right: 12, bottom: 38, left: 56 };
 const SHADE = [0.1, 0.5]; // of a class's colour, where it is guessed and where it is certain
@@ -55,7 +55,7 @@ export function mountPicture(page) {
   /** @param {TrainingHead} head */
   function redrawPlane(head) {
     scales = head.kind === "plane"
-      ? planeScales(head, frame)
+      ? planeScales(head.box, frame, head.has_equal_units ?? false)
       : [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(roomy(head.y, ROOM), frame.up)];
     frame.setAxes(...scales, { xName: head.over[0], yName: head.over[1] ?? head.target, names: head.over });
     const pixels = pixelsOf(scales, head.x, head.y);
@@ -133,20 +133,6 @@ export function mountPicture(page) {
   }
 
   return frame;
-}
-
-/**
- * Return the scales of a plane. Where units are equal they stay so in a frame of another shape than that of the box.
- *
- * @param {TrainingHead} head
- * @param {Frame} frame
- * @returns {[Scale, Scale]}
- */
-function planeScales({ box, has_equal_units: hasEqualUnits }, frame) {
-  const [across, up] = box;
-  const height = Math.max((across[1] - across[0]) / (frame.ratio ?? 1), up[1] - up[0]);
-  const shown = hasEqualUnits && frame.ratio ? [around(across, height * frame.ratio), around(up, height)] : box;
-  return [d3.scaleLinear(shown[0], frame.along), d3.scaleLinear(shown[1], frame.up)];
 }
 
 /**

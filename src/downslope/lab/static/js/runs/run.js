@@ -3,7 +3,7 @@
 /** @import { Looking } from "./flow.js" */
 /** @import { Chart } from "../types.d.ts" */
 
-import { byId, make, showTrouble } from "../elements.js";
+import { byId, make, showTrouble, written } from "../elements.js";
 import { Landscape } from "../landscape.js";
 import { mountLayers } from "../layers.js";
 import { mountExports } from "../exporting.js";
@@ -28,7 +28,7 @@ export function mountRun(page) {
     byId("layers-section").hidden = !run.layers;
     byId("landscape-section").hidden = !run.landscape;
     showLandscape();
-    byId("plan").replaceChildren(...run.plan.map(([label, text]) => make("tr", {}, make("th", { scope: "row", text: label }), make("td", { text }))));
+    byId("plan").replaceChildren(...run.plan.map(([label, text]) => make("tr", {}, make("th", { scope: "row", text: label }), make("td", { text: written(text) }))));
     document.title = `${run.name} · downslope`;
   });
   page.on("trouble", (verb, error) => verb === "run" && showTrouble(byId("run-note"), error));

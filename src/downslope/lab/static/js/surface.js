@@ -1,0 +1,152 @@
+/**
+ * A surface over two variables on a canvas, above its own contours, turned by dragging and by the arrow keys.
+ *
+ * Seen from far away, so that planes stay planes: the contours on the floor are the ones of the flat picture under one affine map.
+ * The cells of the surface are painted from the far side to the near one.
+ */
+
+/** @import { Ground, Line } from "./scene.js" */
+
+import { context2d } from "./exporting.js";
+import { relief } from "./mesh.js";
+import { Scene, drawAxes, drawFloor, drawMesh, drawOnFloor, drawOnSurface } from "./scene.js";
+
+/** The view of a surface that was never turned: degrees around and above. @type {[around: number, above: number]} */
+export const FIRST_VIEW = [-60, 30];
+const TURN = 0.4; // degrees for a pixel
+const REST = 140; // milliseconds after the last turn, when it is painted finely
+/** @type {Record<string, [around: number, above: number]>} */
+const BY_KEY = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
+
+/** A surface in a container. */
+export class Surface {
+  /** @type {Ground | null} */
+  #ground = null;
+  /** @type {ReturnType<typeof relief> | null} */
+  #mesh = null;
+  /** @type {Line | null} */
+  #line = null;
+  #row = 0;
+  #view = FIRST_VIEW;
+  #waiting = 0;
+  #sheet = document.createElement("canvas");
+  #isTurning = false;
+  /** @type {number | undefined} */
+  #resting;
+  /** Frames that were drawn. */
+  frames = 0;
+
+  /**
+   * @param {HTMLElement} container which is focused and dragged
+   * @param {{ turned: (view: [number, number]) => void }} options what to do once it rests after a turn
+   */
+  constructor(container, { turned }) {
+    this.container = container;
+    this.canvas = document.createElement("canvas");
+    this.canvas.setAttribute("role", "img");
+    container.append(this.canvas);
+    this.turned = turned;
+    new ResizeObserver(() => this.#soon()).observe(container);
+    this.#connect();
+  }
+
+  /** Degrees around and above. */
+  get view() {
+    return this.#view;
+  }
+
+  set view(view) {
+    this.#view = view;
+    this.#soon();
+  }
+
+  /** Turn by degrees. @param {number} around @param {number} above */
+  turn(around, above) {
+    this.#look(this.#view[0] + around, this.#view[1] + above);
+  }
+
+  /** Show a ground; null for none. @param {Ground | null} ground */
+  show(ground) {
+    this.#ground = ground;
+    this.#mesh = ground && relief(ground, getComputedStyle(this.container).getPropertyValue("--level").trim());
+    this.#soon();
+  }
+
+  /** Show a path on it, up to a row. @param {Line | null} line @param {number} row */
+  follow(line, row) {
+    this.#line = line;
+    this.#row = row;
+    this.#soon();
+  }
+
+  /** @param {number} around @param {number} above */
+  #look(around, above) {
+    const turned = Math.round(((((around + 180) % 360) + 360) % 360) - 180);
+    this.#isTurning = true;
+    clearTimeout(this.#resting);
+    this.#resting = setTimeout(() => {
+      this.#isTurning = false;
+      this.#soon();
+      this.turned(this.#view);
+    }, REST);
+    this.view = [turned, Math.round(Math.min(90, Math.max(0, above)))];
+  }
+
+  #connect() {
+    const { container } = this;
+    /** @type {{ at: [number, number], from: [number, number] } | null} */
+    let dragged = null;
+    container.addEventListener("keydown", (event) => {
+      const by = BY_KEY[event.key];
+      if (!by || event.target !== container) return;
+      event.preventDefault();
+      this.turn(...by);
+    });
+    container.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      container.setPointerCapture(event.pointerId);
+      dragged = { at: [event.clientX, event.clientY], from: this.#view };
+    });
+    container.addEventListener("pointermove", (event) => {
+      if (!dragged || !container.hasPointerCapture(event.pointerId)) return;
+      const [right, down] = [event.clientX - dragged.at[0], event.clientY - dragged.at[1]];
+      this.#look(dragged.from[0] - right * TURN, dragged.from[1] + down * TURN);
+    });
+    for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) container.addEventListener(name, () => (dragged = null));
+  }
+
+  #soon() {
+    if (this.#waiting) return;
+    this.#waiting = requestAnimationFrame(() => {
+      this.#waiting = 0;
+      this.#draw();
+    });
+  }
+
+  #draw() {
+    const { width, height } = this.container.getBoundingClientRect();
+    if (!width || !height) return;
+    const sharp = Math.min(2, devicePixelRatio || 1);
+    const { canvas } = this;
+    const [wide, tall] = [Math.round(width * sharp), Math.round(height * sharp)];
+    if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
+    const pen = context2d(canvas);
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, wide, tall);
+    if (!this.#ground || !this.#mesh) return;
+    const style = getComputedStyle(this.container);
+    /** @param {string} name */
+    const ink = (name) => style.getPropertyValue(`--${name}`).trim();
+    const scene = new Scene(this.#view, this.#ground.box, { width, height });
+    const paint = { pen, scene, sharp, ink };
+    pen.setTransform(sharp, 0, 0, sharp, 0, 0);
+    pen.lineJoin = pen.lineCap = "round";
+    pen.font = `12px ${style.fontFamily}`;
+    drawFloor(paint, this.#ground);
+    if (this.#line) drawOnFloor(paint, this.#line, this.#row, this.#ground);
+    drawAxes(paint, this.#ground);
+    drawMesh(paint, this.#mesh, this.#sheet, { width, height, fine: this.#isTurning ? Math.min(1, sharp) : 2 * sharp > 3 ? sharp : 2 });
+    if (this.#line) drawOnSurface(paint, this.#line, this.#row, this.#ground);
+    this.frames += 1;
+  }
+}
