@@ -113,7 +113,7 @@ def test_a_grid_fills_a_picture_so_that_a_unit_is_as_long_along_both_axes(ratio:
 
 
 def test_a_descent_whose_objective_cannot_be_drawn_comes_without_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise ds.DownslopeError("no picture")
 
     monkeypatch.setattr("downslope.lab.replies._descent.grid_reply", refuse)

@@ -39,6 +39,8 @@ VERBS = {
         "backprop": "_learning:backprop",
         "mend": "_learning:mend",
         "trained": "_learning:trained",
+        "network_units": "_network_views:units",
+        "network_check": "_network_choices:check",
     }.items()
 }
 

@@ -58,6 +58,13 @@ def table(fields: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **preview_of(columns), "target": _target(fields, columns)}
 
 
+def check(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return nothing for settings that can be trained; others are refused as a training would refuse them."""
+    setup = setup_of(fields)
+    setup.plan()
+    return {}
+
+
 def setup_of(fields: dict[str, Any]) -> ds.Setup:
     """Return the setup of a request.
 
@@ -69,7 +76,7 @@ def setup_of(fields: dict[str, Any]) -> ds.Setup:
     data, target = _data(fields)
     hidden = fields.get("hidden")
     if not isinstance(hidden, list) or not all(isinstance(units, int) and units >= 1 for units in hidden):
-        raise RequestError("The hidden layers are a list of numbers of units.")
+        raise RequestError("Each hidden layer has at least one unit.", hint="For example 8,8 for two layers.")
     if len(hidden) > LIMITS.network_layers or max(hidden, default=0) > LIMITS.network_units:
         raise ds.SettingError(
             f"the lab trains up to {LIMITS.network_layers} hidden layers of up to {LIMITS.network_units} units",

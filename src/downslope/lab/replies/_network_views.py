@@ -11,10 +11,12 @@ import numpy as np
 import downslope as ds
 from downslope._numbers import evenly_spread
 from downslope._text import number
+from downslope.lab.replies._formula_verbs import heights_reply
 from downslope.lab.replies._network_choices import setup_of
-from downslope.lab.replies._request import RequestError, are_alike, factor, filling, rounded
+from downslope.lab.replies._request import PageRequest, RequestError, are_alike, factor, filling, rounded
 
 _CELLS = 44  # of a plane along each side
+_HEIGHT_CELLS = 31  # of the surface of a predicted number along each side
 _CURVE_POINTS = 120
 _POINTS = 400  # examples that are drawn
 _COUNTED = 2000  # examples in a confusion matrix
@@ -90,6 +92,8 @@ class View:
         if self.kind == "line":
             x, y = self._raw(self.over[0])[rows], self._true()[rows]
             head |= {"x": rounded(x, _DIGITS), "y": rounded(y, _DIGITS)}
+        if self.kind == "agreement" and len(self.over) == 2:
+            head |= {"over": list(self.over), "box": [list(span) for span in self._ranges()]}
         if self.kind in ("plane", "line"):
             head |= {"box": self._box(), "has_equal_units": self.kind == "plane" and are_alike(self._ranges())}
         return head
@@ -108,6 +112,7 @@ class View:
             return {
                 "true": rounded(self._true()[rows], _DIGITS),
                 "predicted": rounded(_first_column(predicted), _DIGITS),
+                "heights": self._heights(training) if len(self.over) == 2 else None,
             }
         return {"confusion": self._confusion(training).tolist()}
 
@@ -124,23 +129,37 @@ class View:
     def _axes(self) -> tuple[str, ...]:
         return self.over[: 1 if self.kind == "line" else 2]
 
+    def _heights(self, training: ds.Training) -> dict[str, Any]:
+        """Return the predicted number over the two features, all others at their means."""
+        assert training.outputs is not None
+        predicted = _first_column(self.encoding.decode(training.outputs(self.inputs(_HEIGHT_CELLS))))
+        heights = np.asarray(predicted, float).reshape(_HEIGHT_CELLS, _HEIGHT_CELLS)
+        finite = heights[np.isfinite(heights)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+        return heights_reply(heights, low, high)
+
     def _plane(self, training: ds.Training) -> list[int]:
         """Return for each cell, row by row from below, 1000 times its class plus the confidence in thousandths.
 
         One whole number a cell keeps a picture at 8 kB; all other features stay at their means, which are 0 when
         encoded.
         """
-        (left, right), (low, high) = self._box()
-        x, y = np.meshgrid(np.linspace(left, right, _CELLS), np.linspace(low, high, _CELLS))
-        inputs = np.zeros((_CELLS * _CELLS, len(self.encoding.features)), np.float32)
-        for name, values in zip(self.over, (x, y), strict=True):
-            index = self.encoding.features.index(name)
-            inputs[:, index] = (values.ravel() - self.encoding.mean[index]) / self.encoding.deviation[index]
         assert training.outputs is not None
-        confidence = _confidence(training, training.outputs(inputs), len(self.target.categories))
+        confidence = _confidence(training, training.outputs(self.inputs(_CELLS)), len(self.target.categories))
         best = confidence.argmax(axis=1)
         share = np.nan_to_num(confidence[np.arange(len(best)), best])
         return [int(cell) for cell in 1000 * best + np.clip(np.rint(1000 * share), 0, 999)]
+
+    def inputs(self, cells: int) -> np.ndarray:
+        """Return the inputs of a network on a square grid over the two features, row by row from below."""
+        box = dict(zip(self.over, self._ranges(), strict=True))
+        (left, right), (low, high) = filling(box, self.over, self._ratio).values()
+        x, y = np.meshgrid(np.linspace(left, right, cells), np.linspace(low, high, cells))
+        inputs = np.zeros((cells * cells, len(self.encoding.features)), np.float32)
+        for name, values in zip(self.over, (x, y), strict=True):
+            index = self.encoding.features.index(name)
+            inputs[:, index] = (values.ravel() - self.encoding.mean[index]) / self.encoding.deviation[index]
+        return inputs
 
     def _confusion(self, training: ds.Training) -> np.ndarray:
         """Return the number of examples by true class, down, and predicted class, across; of those held back if any."""
@@ -171,7 +190,8 @@ class View:
 
     def _ranges(self) -> list[tuple[float, float]]:
         """Return the range of the data along each axis, with a margin."""
-        ranges = [(float(values.min()), float(values.max())) for values in map(self._raw, self._axes)]
+        axes = self.over if self.kind == "agreement" else self._axes
+        ranges = [(float(values.min()), float(values.max())) for values in map(self._raw, axes)]
         return [(low - _MARGIN * (high - low or 1), high + _MARGIN * (high - low or 1)) for low, high in ranges]
 
 
@@ -201,6 +221,7 @@ def _first_column(values: np.ndarray) -> np.ndarray:
 # A small network unit by unit, for one example: values forward, gradients back.
 
 
+_UNIT_CELLS = 18  # of the picture of a unit, along each side
 _MOST_UNITS = 40  # of all layers; more cannot be told apart
 _MOST_TERMS = 3  # of a sum that is written out
 _DRAWN_DIGITS, _WRITTEN_DIGITS = 5, 3  # significant digits that are drawn, and those that are written
@@ -227,7 +248,7 @@ def graph(fields: dict[str, Any]) -> dict[str, Any]:
         raise RequestError(why)
     view = View(setup, fields.get("over"))
     example, target = view.example(_row(fields, view.examples))
-    network = _with_weights(setup.task.start, fields.get("weights"))
+    network = with_weights(setup.task.start, fields.get("weights"))
     result = ds.unit_pass(network, example, target, **_loss(setup))
     names = view.encoding.features or tuple(f"input {index + 1}" for index in range(len(example)))
     label = _figures(np.ravel(target)[0]) if view.predicts_numbers else str(view.target.categories[int(target)])
@@ -244,6 +265,35 @@ def graph(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def units(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what each unit of a small network puts out over two features, on a coarse grid.
+
+    Each unit has whole numbers from −100 to 100, row by row from below, in shares of its largest activation, and that
+    activation. All other features stay at their means.
+    """
+    from downslope._engine import jax
+
+    setup = setup_of(fields)
+    why = why_no_graph(setup)
+    view = View(setup, fields.get("over"), PageRequest(fields).number_or_none("ratio"))
+    if why or len(view.over) != 2:
+        raise RequestError(why or "A picture of a unit is over two features.")
+    network = with_weights(setup.task.start, fields.get("weights"))
+    passed = network.forward(jax().numpy.asarray(view.inputs(_UNIT_CELLS)), {}, None, training=False)
+    layers = []
+    for after in passed.after:
+        values = np.nan_to_num(np.asarray(after, float))
+        largest = np.abs(values).max(axis=0)
+        shares = np.rint(100 * values / np.where(largest > 0, largest, 1)).astype(int)
+        layers.append(
+            [
+                {"largest": most, "cells": cells}
+                for most, cells in zip(rounded(largest, 3), shares.T.tolist(), strict=True)
+            ]
+        )
+    return {"side": _UNIT_CELLS, "over": list(view.over), "layers": layers}
+
+
 def _row(fields: dict[str, Any], rows: int) -> int:
     row = fields.get("example")
     if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < rows:
@@ -251,7 +301,7 @@ def _row(fields: dict[str, Any], rows: int) -> int:
     return row
 
 
-def _with_weights(network: ds.Network, weights: Any) -> ds.Network:
+def with_weights(network: ds.Network, weights: Any) -> ds.Network:
     """Return a network with the weights of a request."""
     if not isinstance(weights, list) or not all(isinstance(weight, int | float) for weight in weights):
         raise RequestError("The weights are finite numbers.")

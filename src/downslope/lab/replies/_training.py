@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import queue
+import re
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,8 @@ from downslope._types import plain
 from downslope.lab._messages import scheduler
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
-from downslope.lab.replies._network_views import View, why_no_graph
-from downslope.lab.replies._request import PageRequest, program, rounded
+from downslope.lab.replies._network_views import View, why_no_graph, with_weights
+from downslope.lab.replies._request import PageRequest, RequestError, program, rounded
 
 Piece = dict[str, Any]
 Send = Callable[[Piece], None]
@@ -25,15 +27,21 @@ Send = Callable[[Piece], None]
 _STATISTICS = ("activation_mean", "activation_deviation", "dead_share", "saturated_share", "gradient_norm")
 _SCORES = ("training_", "validation_")
 _DIGITS = 4
+_OF_LAYERS = frozenset(name for name, choice in ds.choices(ds.train).items() if choice.noun == "network")
 _TRAININGS = 10  # that a prescription may spend; a person waits for them
 
 
 def train(fields: dict[str, Any]) -> Iterator[Piece]:
-    """Yield a training: its head, a piece at each evaluation, and its end."""
+    """Yield a training: its head, a piece at each evaluation, and its end.
+
+    A training whose rate was changed on its way consists of stages, each with the weights that the one before left.
+    With `weights`, those before the last are left out: the page has them already.
+    """
     setup = setup_of(fields)
     view = View(setup, fields.get("over"), PageRequest(fields).number_or_none("ratio"))
+    stages = stages_of(setup, fields)
     yield _head(setup, view)
-    yield from pieces(lambda send: _train(setup, view, fields, send))
+    yield from pieces(lambda send: _train(setup, stages, view, fields, send))
 
 
 def prescribe(fields: dict[str, Any]) -> Iterator[Piece]:
@@ -112,28 +120,84 @@ def _head(setup: ds.Setup, view: View) -> Piece:
             "metric": facts["network"]["metric"],
             "of": int(setup.choices["steps"]),
             "no_graph": why_no_graph(setup),
+            "devices": _devices(),
         }
     }
 
 
-def _train(setup: ds.Setup, view: View, fields: dict[str, Any], send: Send) -> None:
+def _devices() -> int:
+    """Return how many devices of this machine can take a part of a batch each."""
+    from downslope._engine import jax
+
+    return jax().local_device_count()
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A part of a training with one learning rate.
+
+    Args:
+        setup: what is trained, of which a later stage takes the network of the stage before.
+        begin: the step at which it begins.
+    """
+
+    setup: ds.Setup
+    begin: int
+
+
+def stages_of(setup: ds.Setup, fields: dict[str, Any]) -> list[Stage]:
+    """Return the stages of a training, one for each learning rate that it had: `earlier` maps last steps to rates."""
+    earlier = fields.get("earlier") or {}
+    if not isinstance(earlier, dict) or not all(re.fullmatch(r"[1-9]\d{0,6}", step) for step in earlier):
+        raise RequestError("The earlier rates are numbers by the step up to which each was used.")
+    rates = PageRequest(earlier)
+    changes = sorted((int(step), rates.number_or_none(step)) for step in earlier)
+    steps = int(setup.choices["steps"])
+    ends = [*(step for step, _ in changes), steps]
+    if any(last <= first for first, last in itertools.pairwise(ends)):
+        raise RequestError("A rate is used for one step at least.")
+    parts = zip([0, *ends], ends, [rate for _, rate in changes] + [setup.choices["learning_rate"]], strict=False)
+    return [
+        Stage(setup.changed(learning_rate=rate, steps=end - begin) if changes else setup, begin)
+        for begin, end, rate in parts
+    ]
+
+
+def _train(setup: ds.Setup, stages: list[Stage], view: View, fields: dict[str, Any], send: Send) -> None:
     has_graph = why_no_graph(setup) is None
+    devices = _wanted_devices(fields)
+    network, training, csvs = None, None, []
+    if len(stages) > 1 and fields.get("weights") is not None:
+        network, stages = with_weights(setup.task.start, fields["weights"]), stages[-1:]
+    for stage in stages:
 
-    def send_moment(training: ds.Training) -> None:
-        send(_moment(training, view, has_graph))
+        def send_moment(training: ds.Training, begin: int = stage.begin) -> None:
+            send(_moment(training, view, has_graph, begin))
 
-    training = setup.train(progress=False, watch=send_moment)
-    send_moment(training)
-    send({"end": _end(setup, training, fields)})
+        own = stage.setup if network is None else stage.setup.changed(model=network)
+        training = own.train(progress=False, watch=send_moment, devices=devices)
+        send_moment(training)
+        network = training.model
+        csvs.append(_csv_rows(training.trace, stage.begin))
+    assert training is not None
+    send({"end": _end(setup, training, fields, csvs)})
 
 
-def _moment(training: ds.Training, view: View, has_graph: bool) -> Piece:
-    """Return a training as it is at an evaluation."""
+def _wanted_devices(fields: dict[str, Any]) -> int | str | None:
+    """Return the number of devices of a request, or "all"; None for one."""
+    devices = fields.get("devices")
+    if devices is None or devices == "all" or (isinstance(devices, int) and not isinstance(devices, bool)):
+        return devices
+    raise RequestError('devices is a number, or "all".')
+
+
+def _moment(training: ds.Training, view: View, has_graph: bool, begin: int) -> Piece:
+    """Return a training as it is at an evaluation of a stage that began at this step."""
     trace = training.trace
     metrics = {name: plain(float(column[-1])) for name, column in trace.metrics.items() if name.startswith(_SCORES)}
     has_steps = len(trace.columns["step"]) > 0
     return {
-        "step": int(trace.metrics["step"][-1]),
+        "step": begin + int(trace.metrics["step"][-1]),
         "metrics": metrics,
         "picture": view.picture(training),
         "layers": layers_of(trace) if has_steps else None,
@@ -149,8 +213,9 @@ def _weights(trace: ds.Trace) -> list[float]:
     return [float(f"{weight:.7g}") for weight in np.concatenate(leaves)]
 
 
-def _end(setup: ds.Setup, training: ds.Training, fields: dict[str, Any]) -> dict[str, Any]:
+def _end(setup: ds.Setup, training: ds.Training, fields: dict[str, Any], csvs: list[list[str]]) -> dict[str, Any]:
     named = written(setup, fields)
+    stages, devices = stages_of(named, fields), _wanted_devices(fields)
     return {
         "outcome": training.trace.ending,
         "verdict": verdict_reply(ds.diagnose(training.trace)),
@@ -159,20 +224,35 @@ def _end(setup: ds.Setup, training: ds.Training, fields: dict[str, Any]) -> dict
             for name, value in training.metrics.items()
             if name.startswith(_SCORES)
         ],
-        "python": _python(named),
-        "command": ds.as_command(named),
-        "csv": _csv(training.trace),
+        "python": _python([stage.setup for stage in stages], devices),
+        "command": _command(named, devices) if len(stages) == 1 else None,
+        "csv": "\n".join([",".join(training.trace.metrics), *itertools.chain(*csvs), ""]),
     }
 
 
-def _python(setup: ds.Setup) -> str:
-    return program("training", setup.as_python(), "training", "ds.diagnose(training.trace)")
+def _python(stages: Sequence[ds.Setup], devices: int | str | None = None) -> str:
+    """Return a training as a program, in which each later stage goes on with the network of the one before."""
+    more = "" if devices in (None, 1) else f", devices={devices!r}"
+    first, *later = stages
+    # A network that is built already has the choices of its layers, which are left out.
+    own = [setup.changed(**dict.fromkeys(set(setup.choices) & _OF_LAYERS)) for setup in later]
+    calls = [first.as_python(), *(setup.as_python().replace("ds.train(", "ds.train(training.model, ") for setup in own)]
+    whole = "\ntraining = ".join(f"{call.removesuffix(')')}{more})" for call in calls)
+    return program("training", whole, "training", "ds.diagnose(training.trace)")
 
 
-def _csv(trace: ds.Trace) -> str:
-    """Return the metrics by step as comma-separated values."""
-    rows = [[f"{float(value):.9g}" for value in row] for row in zip(*trace.metrics.values(), strict=True)]
-    return "".join(",".join(row) + "\n" for row in itertools.chain([list(trace.metrics)], rows))
+def _command(setup: ds.Setup, devices: int | str | None) -> str | None:
+    command = ds.as_command(setup)
+    return command if command is None or devices in (None, 1) else f"{command} --devices {devices}"
+
+
+def _csv_rows(trace: ds.Trace, begin: int) -> list[str]:
+    """Return the metrics by step as lines of comma-separated values; the steps are counted on from a first one."""
+    columns = {**trace.metrics, "step": trace.metrics["step"] + begin}
+    return [
+        ",".join(f"{float(value):.9g}" for value in row)
+        for row in zip(*(columns[name] for name in trace.metrics), strict=True)
+    ]
 
 
 def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
@@ -195,7 +275,7 @@ def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
             "reason": prescription.reason,
             "cost": f"{prescription.steps} steps in all, {prescription.seconds:.0f} seconds of one core.",
             "keep": fields_of(mended) if isinstance(mended, ds.Setup) else None,
-            "python": _python(written(mended, fields)) if isinstance(mended, ds.Setup) else None,
+            "python": _python([written(mended, fields)]) if isinstance(mended, ds.Setup) else None,
         }
     )
 

@@ -44,13 +44,15 @@ export function mountLayers(page) {
     const points = norms.map((norm, index) => /** @type {Point} */ ([
       (x(index) ?? 0) + x.bandwidth() / 2, norm !== null && norm > 0 ? y(Math.max(norm, y.domain()[0])) : NaN,
     ]));
+    const decades = y.ticks().filter((value) => Math.abs(Math.log10(value) % 1) < 1e-9).map(y);
     dots.replaceChildren(
+      draw("path", { class: "decade", d: decades.map((height) => `M${gradients.along[0]},${round(height)}H${gradients.along[1]}`).join("") }),
       draw("path", { class: "by-layer", d: pieces(points).map((piece) => through(piece)).join("") }),
       ...points.map(([middle, height], index) => (Number.isFinite(height)
         ? draw("circle", { class: "layer-dot", cx: round(middle), cy: round(height), r: DOT })
         : draw("text", { class: "dot-none", x: round(middle), y: gradients.up[0] - 6, "text-anchor": "middle", text: norms[index] === 0 ? "0" : "–" }))));
     frameLayers(gradients, head.layers, x, y, "‖gradient‖, log scale");
-    gradients.desc.textContent = norms.map((norm, index) => `${head.layers[index]}: ${norm === null ? "not known" : norm.toPrecision(2)}`).join(", ");
+    gradients.desc.textContent = norms.map((norm, index) => `${head.layers[index]}: ${norm === null ? "not known" : written(norm.toPrecision(2))}`).join(", ");
   }
 
   /**
@@ -103,7 +105,7 @@ export function pieces(points) {
 }
 
 /**
- * Return the range that shows the gradients of all moments; what vanishes beside the largest is cut off.
+ * Return the range that shows the gradients of all moments, in whole decades; what vanishes beside the largest is cut off.
  *
  * @param {LayeredRun["moments"]} moments
  * @returns {Range}
@@ -111,7 +113,8 @@ export function pieces(points) {
 export function gradientRange(moments) {
   const norms = moments.flatMap(({ layers }) => layers?.gradient_norm ?? []).filter((norm) => norm !== null && norm > 0);
   const [low, high] = extent(/** @type {number[]} */ (norms)) ?? [0.1, 1];
-  return [Math.max(low, high * 1e-20) / 2, high * 1.5];
+  const decades = [Math.floor(Math.log10(Math.max(low, high * 1e-20) / 1.1)), Math.ceil(Math.log10(high * 1.1))];
+  return /** @type {Range} */ (decades.map((exponent) => Number(`1e${exponent}`)));
 }
 
 /**

@@ -5,7 +5,7 @@
  * some thousands of small shapes takes a tenth of a second a picture, and a surface that turns has a thirtieth.
  */
 
-/** @import { Scene } from "./scene.js" */
+/** @import { Ground, Scene } from "./scene.js" */
 /** @import { Heights } from "./types.d.ts" */
 
 const LIGHT = [-0.45, 0.55, 0.7]; // where the light comes from, which turns with the surface
@@ -21,7 +21,8 @@ const LINE = 0.55; // of the colour of a line that covers its ground
  * @property {number} side
  * @property {Float32Array} shares the height of each corner as a share of all heights; negative where there is none
  * @property {Float32Array} lights of each corner, from 0 to LIGHTS − 1
- * @property {Uint32Array} palette the pixel of each height and light
+ * @property {Uint8Array} kinds of each corner
+ * @property {Uint32Array} palette the pixel of each kind, height and light
  * @property {Uint16Array} bands the band of each height, from 1
  * @property {Rgb} line the colour of the lines between two bands
  * @property {{ pixels: Uint32Array<ArrayBuffer>, zones: Uint16Array, xs: Float32Array, ys: Float32Array }} kept from one image to the next
@@ -30,30 +31,33 @@ const LINE = 0.55; // of the colour of a line that covers its ground
 /**
  * Return the mesh of heights.
  *
- * @param {{ heights: Heights, levels: number[], colour: (share: number, height: number) => string }} ground
+ * @param {Pick<Ground, "heights" | "levels" | "colour" | "kinds">} ground
  * @param {string} dark the colour of shadow and of lines
  * @returns {Relief}
  */
-export function relief({ heights, levels, colour }, dark) {
+export function relief({ heights, levels, colour, kinds = [] }, dark) {
   const { side, values, steps, low, high } = heights;
   const shares = Float32Array.from(values, (value) => (value < 0 ? -1 : value / steps));
   const lights = Float32Array.from(values, (_, index) => lightAt(shares, side, index));
   const line = rgbOf(dark);
-  const palette = new Uint32Array(TONES * LIGHTS);
+  const several = 1 + (d3.max(kinds) ?? 0);
+  const palette = new Uint32Array(several * TONES * LIGHTS);
   const bands = new Uint16Array(TONES);
   const rising = levels.toSorted((lower, higher) => lower - higher);
   for (let tone = 0; tone < TONES; tone += 1) {
     const share = tone / (TONES - 1);
     const height = low + share * (high - low);
     bands[tone] = 1 + rising.filter((level) => level <= height).length;
-    const base = rgbOf(colour(share, height));
-    for (let step = 0; step < LIGHTS; step += 1) {
-      const [lit, toward] = lightness(step);
-      palette[tone * LIGHTS + step] = pixel(mixed(base, toward ? [255, 255, 255] : line, lit));
+    for (let kind = 0; kind < several; kind += 1) {
+      const base = rgbOf(colour(share, height, kind));
+      for (let step = 0; step < LIGHTS; step += 1) {
+        const [lit, toward] = lightness(step);
+        palette[(kind * TONES + tone) * LIGHTS + step] = pixel(mixed(base, toward ? [255, 255, 255] : line, lit));
+      }
     }
   }
   const kept = { pixels: new Uint32Array(0), zones: new Uint16Array(0), xs: new Float32Array(side * side), ys: new Float32Array(side * side) };
-  return { side, shares, lights, palette, bands, line, kept };
+  return { side, shares, lights, kinds: Uint8Array.from(values, (_, index) => kinds[index] ?? 0), palette, bands, line, kept };
 }
 
 /** Return the step of light at a corner. @param {Float32Array} shares @param {number} side @param {number} index */
@@ -102,7 +106,7 @@ function pixel([red, green, blue]) {
  * @param {{ width: number, height: number }} size in pixels of the image
  * @param {number} scale pixels of the image for one of the scene
  */
-export function imageOf({ side, shares, lights, palette, bands, line, kept }, scene, { width, height }, scale) {
+export function imageOf({ side, shares, lights, kinds, palette, bands, line, kept }, scene, { width, height }, scale) {
   // The band of each pixel is 0 where there is none.
   if (kept.pixels.length !== width * height) Object.assign(kept, { pixels: new Uint32Array(width * height), zones: new Uint16Array(width * height) });
   const { pixels, zones, xs, ys } = kept;
@@ -127,7 +131,7 @@ export function imageOf({ side, shares, lights, palette, bands, line, kept }, sc
     const right = Math.min(width - 1, Math.floor(ax + Math.max(0, bx, cx) + 0.01));
     const top = Math.max(0, Math.ceil(ay + Math.min(0, by, cy) - 0.01));
     const bottom = Math.min(height - 1, Math.floor(ay + Math.max(0, by, cy) + 0.01));
-    const [tone, light] = [shares[a] * (TONES - 1), lights[a]];
+    const [tone, light, first] = [shares[a] * (TONES - 1), lights[a], kinds[a] * TONES];
     const [tones, toneC] = [(shares[b] - shares[a]) * (TONES - 1), (shares[c] - shares[a]) * (TONES - 1)];
     const [lightB, lightC] = [lights[b] - light, lights[c] - light];
     for (let y = top; y <= bottom; y += 1) {
@@ -136,7 +140,7 @@ export function imageOf({ side, shares, lights, palette, bands, line, kept }, sc
         const v = ((y - ay) * bx - (x - ax) * by) / area;
         if (u < -1e-3 || v < -1e-3 || u + v > 1.001) continue;
         const shade = Math.max(0, Math.min(TONES - 1, Math.round(tone + u * tones + v * toneC)));
-        pixels[at] = palette[shade * LIGHTS + Math.round(light + u * lightB + v * lightC)];
+        pixels[at] = palette[(first + shade) * LIGHTS + Math.round(light + u * lightB + v * lightC)];
         zones[at] = bands[shade];
       }
     }

@@ -22,12 +22,14 @@ const MANY = 200; // steps of a path from which on each is so short that it need
  * @property {[Range, Range]} box
  * @property {Heights} heights
  * @property {number[]} levels of the lines of equal height
- * @property {(share: number, height: number) => string} colour of a height, given also as a share of all heights
+ * @property {(share: number, height: number, kind: number) => string} colour of a height, given also as a share of all heights
+ * @property {number[]} [kinds] of the corners of the mesh, which have colours of their own
  * @property {{ colour: string, path: Path2D }[]} floor areas, in shares of the box from its lower left corner
  * @property {Path2D} [lines] on the floor, in the same shares
  */
 
 /** @typedef {{ across: Value[], up: Value[] }} Line a path, in units of the axes */
+/** @typedef {{ across: number, up: number, colour: string }} Dot a point of the floor, in units of the axes */
 
 /** @typedef {{ pen: CanvasRenderingContext2D, scene: Scene, sharp: number, ink: (name: string) => string }} Paint */
 
@@ -97,6 +99,17 @@ export function drawFloor({ pen, scene, sharp, ink }, { floor, lines }) {
   pen.strokeStyle = ink("line");
   pen.lineWidth = 1;
   pen.stroke();
+}
+
+/** @param {Paint} paint @param {Dot[]} dots @param {Ground} ground */
+export function drawDots({ pen, scene }, dots, { box: [[left, right], [low, high]] }) {
+  for (const { across, up, colour } of dots) {
+    const [x, y] = scene.at((across - left) / (right - left), (up - low) / (high - low), scene.floor);
+    pen.beginPath();
+    pen.arc(x, y, 2.2, 0, 2 * Math.PI);
+    pen.fillStyle = colour;
+    pen.fill();
+  }
 }
 
 /** @param {Paint} paint @param {Line} line @param {number} row @param {Ground} ground */

@@ -5,11 +5,11 @@
  * The cells of the surface are painted from the far side to the near one.
  */
 
-/** @import { Ground, Line } from "./scene.js" */
+/** @import { Dot, Ground, Line } from "./scene.js" */
 
 import { context2d } from "./exporting.js";
 import { relief } from "./mesh.js";
-import { Scene, drawAxes, drawFloor, drawMesh, drawOnFloor, drawOnSurface } from "./scene.js";
+import { Scene, drawAxes, drawDots, drawFloor, drawMesh, drawOnFloor, drawOnSurface } from "./scene.js";
 
 /** The view of a surface that was never turned: degrees around and above. @type {[around: number, above: number]} */
 export const FIRST_VIEW = [-60, 30];
@@ -27,6 +27,8 @@ export class Surface {
   /** @type {Line | null} */
   #line = null;
   #row = 0;
+  /** @type {Dot[]} */
+  #dots = [];
   #view = FIRST_VIEW;
   #waiting = 0;
   #sheet = document.createElement("canvas");
@@ -69,6 +71,12 @@ export class Surface {
   show(ground) {
     this.#ground = ground;
     this.#mesh = ground && relief(ground, getComputedStyle(this.container).getPropertyValue("--level").trim());
+    this.#soon();
+  }
+
+  /** Show dots on the floor. @param {Dot[]} dots */
+  scatter(dots) {
+    this.#dots = dots;
     this.#soon();
   }
 
@@ -143,6 +151,7 @@ export class Surface {
     pen.lineJoin = pen.lineCap = "round";
     pen.font = `12px ${style.fontFamily}`;
     drawFloor(paint, this.#ground);
+    drawDots(paint, this.#dots, this.#ground);
     if (this.#line) drawOnFloor(paint, this.#line, this.#row, this.#ground);
     drawAxes(paint, this.#ground);
     drawMesh(paint, this.#mesh, this.#sheet, { width, height, fine: this.#isTurning ? Math.min(1, sharp) : 2 * sharp > 3 ? sharp : 2 });

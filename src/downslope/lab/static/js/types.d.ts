@@ -27,6 +27,8 @@ export interface Change {
   back?: boolean;
   /** Train the network anew. */
   train?: boolean;
+  /** Go on with the weights that it has. */
+  resume?: boolean;
 }
 
 /** For each key of a state its default and the reader of its text. */
@@ -289,6 +291,8 @@ export interface TrainingHead {
   metric: string;
   of: number;
   no_graph: string | null;
+  /** Of the machine, among which a batch can be divided. */
+  devices: number;
 }
 export interface TrainingPicture {
   cells?: number[];
@@ -296,6 +300,14 @@ export interface TrainingPicture {
   true?: number[];
   predicted?: Value[];
   confusion?: number[][];
+  /** The predicted number over two features. */
+  heights?: Heights | null;
+}
+/** What the units of each layer put out over two features: numbers from −100 to 100, in shares of the largest. */
+export interface UnitPictures {
+  side: number;
+  over: string[];
+  layers: { largest: number; cells: number[] }[][];
 }
 export interface TrainingMoment {
   step: number;
@@ -310,6 +322,8 @@ export interface TrainingEnd extends Judged, Written {
   csv: string;
 }
 export interface TrainingRun extends LayeredRun {
+  /** The rate of the last stage. */
+  rate: number | null;
   head: TrainingHead;
   moments: TrainingMoment[];
   end: TrainingEnd | null;

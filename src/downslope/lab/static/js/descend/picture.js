@@ -12,7 +12,7 @@ import { Way } from "../way.js";
 
 const MARGIN = { top: 24, right: 10, bottom: 38, left: 52 };
 const ZOOM = 1.5;
-const SAME_SHAPE = 0.03; // of the ratio of width to height
+const SAME_SHAPE = 0.01; // of the ratio of width to height
 
 /** Put the picture on the page, and keep it in step. @param {Descent} page */
 export function mountPicture(page) {

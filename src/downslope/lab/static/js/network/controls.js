@@ -9,7 +9,7 @@ import { mountField } from "../field.js";
 import { mountMenu } from "../menu.js";
 import { mountSlice } from "../slice.js";
 import { showTableTrouble } from "../upload.js";
-import { stateOf } from "./state.js";
+import { SETTINGS, stateOf } from "./state.js";
 
 /** The lists of choices: the key in the state, and the key in the lab's reply. */
 const LISTS = /** @type {const} */ ([
@@ -44,7 +44,24 @@ export function mountControls(page) {
   byId("setup").addEventListener("submit", (event) => {
     event.preventDefault();
     if (page.isTraining) page.stop();
-    else page.set({ trained: 1, step: null }, { train: true, fit: true });
+    else page.set({ trained: 1, step: null, earlier: null }, { train: true, fit: true });
+  });
+  const onward = byId("go-on", HTMLButtonElement);
+  onward.addEventListener("click", () => page.resume());
+  // Only the rate may differ from that of the weights: with other layers they would mean nothing.
+  let trained = "";
+  const settings = () => JSON.stringify(SETTINGS.filter((key) => key !== "rate" && key !== "steps").map((key) => page.state[key]));
+  const showOnward = () => (onward.hidden = page.isTraining || !page.run?.end || settings() !== trained);
+  page.on("head", () => (trained = settings()));
+  for (const event of /** @type {const} */ (["training", "state", "end"])) page.on(event, showOnward);
+  const devices = byId("devices", HTMLSelectElement);
+  devices.addEventListener("change", () => page.set({ devices: devices.value === "1" ? null : devices.value }, { push: true }));
+  page.on("head", ({ devices: most }) => {
+    byId("devices-field").hidden = most < 2 && !page.state.devices;
+    const counts = Array.from({ length: most }, (_, index) => String(index + 1));
+    const texts = [...counts.map((count) => [count, count]), ["all", `all ${most}`]];
+    devices.replaceChildren(...texts.map(([value, text]) => make("option", { value, text })));
+    devices.value = page.state.devices ?? "1";
   });
   page.on("training", (now) => {
     byId("train").textContent = now ? "Stop" : page.state.trained ? "Train again" : "Train";
@@ -55,7 +72,8 @@ export function mountControls(page) {
     if (verb !== "train") return;
     const isGone = error?.kind === "TableGoneError";
     if (isGone) showTableTrouble(page.state, error);
-    showTrouble(byId("train-note"), isGone ? null : error);
+    showTrouble(byId("train-note"), isGone ? null : error, () => page.train());
+    if (error && !page.run) byId("verdict-sentence").textContent = "";
   });
   page.on("table", (table) => showTable(table));
   page.on("trouble", (verb, error) => verb === "table" && showTableTrouble(page.state, error));
@@ -121,9 +139,8 @@ function show(page) {
   byId("more").hidden = !state.more;
   byId("more-text").textContent = state.more ?? "";
   byId("target-field").hidden = !state.table;
-  byId("data-name").textContent = state.table ? state.name : state.sample;
+  byId("data-name").textContent = state.table ? state.name : "";
   if (!page.isTraining) byId("train").textContent = state.trained ? "Train again" : "Train";
-  byId("stage").classList.toggle("stale", !state.trained && Boolean(page.run));
   byId("changed").hidden = Boolean(state.trained) || !page.run;
 }
 

@@ -54,7 +54,9 @@ function mountCurve(page, container, metricOf) {
       line.setAttribute("d", through(points.filter((point) => Number.isFinite(point[1]))));
     }
     const across = round(along(moment.step));
-    mark.replaceChildren(draw("line", { x1: across, x2: across, y1: frame.up[0], y2: frame.up[1] }));
+    const changes = Object.keys(page.state.earlier ?? {}).map((step) => round(along(Number(step))));
+    mark.replaceChildren(draw("line", { x1: across, x2: across, y1: frame.up[0], y2: frame.up[1] }),
+      ...changes.map((at) => draw("line", { class: "rate-change", x1: at, x2: at, y1: frame.up[0], y2: frame.up[1] })));
     frame.desc.textContent = SETS.map((set, index) => `${set} ${name} ${columns[index].at(-1)?.toPrecision(3) ?? "not known"}`).join(", ");
   }
 }

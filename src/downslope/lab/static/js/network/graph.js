@@ -1,14 +1,15 @@
 /** The network unit by unit, for one example: values go forward, gradients come back, stage by stage. */
 
 /** @import { Learning } from "./flow.js" */
-/** @import { GraphStage, NetworkGraph, Trouble, Value } from "../types.d.ts" */
+/** @import { GraphStage, NetworkGraph, Trouble, UnitPictures, Value } from "../types.d.ts" */
 
 import { ask } from "../api.js";
 import { byId, draw, setMaths, showTrouble, showValid, typedWhole, written } from "../elements.js";
+import { context2d } from "../exporting.js";
 
 const WIDE = [900, 360]; // units of the picture, from the width in which it is drawn large
-const TALL = 46; // of a unit and the room around it
-const ROUND = 17; // radius of a unit
+const TALL = [46, 64]; // of a unit and the room around it, without a picture and with one
+const ROUND = 17; // radius of a unit, and half the side of its picture
 const EDGE = [0.4, 3.4]; // width of the thinnest and of the thickest edge
 const SIDES = 74; // left free for the names of the inputs
 const FEW = 18; // edges of a layer up to which each has its number on it
@@ -22,6 +23,11 @@ export function mountGraph(page) {
   /** @type {NetworkGraph | null} */
   let graph = null;
   let requested = "";
+  /** What each unit has learned, as an image; of the moment that was drawn last. @type {string[][] | null} */
+  let pictures = null;
+  /** @type {UnitPictures | null} */
+  let units = null;
+  let requestedUnits = "";
 
   new IntersectionObserver((entries) => {
     isInSight = entries.at(-1)?.isIntersecting ?? false;
@@ -37,7 +43,13 @@ export function mountGraph(page) {
     byId("example-note").textContent = `of ${examples}; or click a point in the picture`;
   });
   page.on("row", () => look());
+  const recolour = () => {
+    pictures = units && picturesOf(units);
+    if (graph) show();
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   page.on("state", (changed) => {
+    if (changed.has("theme")) recolour();
     if (changed.has("example")) look();
     if (changed.has("stage") && graph) show();
   });
@@ -60,6 +72,7 @@ export function mountGraph(page) {
     if (document.activeElement !== field) field.value = String(page.state.example + 1);
     const { moment, run } = page;
     if (!isInSight || !run || !moment?.weights || run.head.no_graph) return;
+    lookAtUnits();
     const example = Math.min(page.state.example, run.head.examples - 1);
     const request = page.request({ weights: moment.weights, example });
     const now = JSON.stringify([example, moment.step, run.head.read_as, moment.weights[0]]);
@@ -77,15 +90,33 @@ export function mountGraph(page) {
     }
   }
 
+  /** Request what each unit has learned at the selected moment, of a network over two features or more. */
+  async function lookAtUnits() {
+    const { moment, run } = page;
+    if (!run || !moment?.weights) return;
+    const now = JSON.stringify([moment.step, run.head.read_as, run.head.over, moment.weights[0], page.state.over]);
+    if (now === requestedUnits) return;
+    requestedUnits = now;
+    const features = run.head.features.length;
+    const reply = features < 2 ? null : await ask("network_units", page.request({ weights: moment.weights })).catch(() => null);
+    if (reply === undefined || now !== requestedUnits) return; // a newer one is on its way
+    units = reply;
+    pictures = units && picturesOf(units);
+    if (graph) show();
+  }
+
   function show() {
     if (!graph) return;
+    const suits = pictures?.length === graph.layers.length && pictures.every((layer, index) => layer.length === graph?.layers[index].after.length);
+    byId("units-note").hidden = !suits;
+    byId("units-note").textContent = suits && units ? `Each picture shows what its unit puts out over ${units.over.join(" and ")}: one colour above 0, the other below.` : "";
     const stage = graph.stages[Math.min(page.state.stage, graph.stages.length - 1)];
     byId("graph-stage").textContent = stage.title;
     setMaths(byId("graph-text"), stage.text, ["∂L", "∂z", "∂w"]);
     byId("stage-count").textContent = `${graph.stages.indexOf(stage) + 1} of ${graph.stages.length}`;
     byId("stage-back", HTMLButtonElement).disabled = stage === graph.stages[0];
     byId("stage-forward", HTMLButtonElement).disabled = stage === graph.stages.at(-1);
-    paint(scene, graph, stage, container.clientWidth);
+    paint(scene, graph, stage, container.clientWidth, suits ? pictures : null);
   }
 }
 
@@ -96,16 +127,18 @@ export function mountGraph(page) {
  * @param {NetworkGraph} graph
  * @param {GraphStage} stage
  * @param {number} room the width in pixels
+ * @param {string[][] | null} pictures of what each unit has learned, by layer
  */
-function paint(scene, { inputs, layers, loss }, stage, room) {
+function paint(scene, { inputs, layers, loss }, stage, room, pictures) {
   const columns = [inputs.length, ...layers.map(({ after }) => after.length)];
   const width = room > 600 ? WIDE[0] : WIDE[1];
-  const height = TALL * Math.max(...columns) + 40;
+  const tall = TALL[pictures ? 1 : 0];
+  const height = tall * Math.max(...columns) + 40;
   const back = stage.way === "backward";
   /** @param {number} column */
   const x = (column) => SIDES + ((width - 2 * SIDES) * column) / (columns.length - 1);
   /** @type {(column: number, row: number) => number} */
-  const y = (column, row) => height / 2 + TALL * (row - (columns[column] - 1) / 2) - 6;
+  const y = (column, row) => height / 2 + tall * (row - (columns[column] - 1) / 2) - 6;
   /** @param {number} layer */
   const isLit = (layer) => (back ? layer >= stage.layer : stage.way === "loss" || layer <= stage.layer);
   scene.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -129,7 +162,7 @@ function paint(scene, { inputs, layers, loss }, stage, room) {
     ...inputs.map(({ value, gradient, name }, row) => unit(x(0), y(0, row), !back || stage.layer === 0, back ? gradient : value, name)),
     ...layers.flatMap(({ after, gradient }, layer) => {
       const most = largest(back ? gradient : after);
-      return after.map((value, row) => unit(x(layer + 1), y(layer + 1, row), isLit(layer), back ? gradient[row] : value, null, most));
+      return after.map((value, row) => unit(x(layer + 1), y(layer + 1, row), isLit(layer), back ? gradient[row] : value, null, most, pictures?.[layer][row]));
     }),
   ];
   const names = ["inputs", ...layers.map(({ name, activation }) => (activation === "linear" ? name : `${name}, ${activation}`))];
@@ -164,13 +197,41 @@ function onEdge(line, text, share) {
  * @param {Value} value
  * @param {string | null} label to the left of it
  * @param {number} most the largest value of its layer
+ * @param {string} [picture] of what it has learned
  */
-function unit(x, y, isLit, value, label, most = 0) {
+function unit(x, y, isLit, value, label, most = 0, picture = undefined) {
+  if (picture) {
+    const [side, edge] = [2 * ROUND, { x: x - ROUND, y: y - ROUND, width: 2 * ROUND, height: 2 * ROUND }];
+    return draw("g", {},
+      draw("image", { href: picture, ...edge, preserveAspectRatio: "none" }),
+      draw("rect", { class: `unit picture-edge ${isLit ? sign(value) : "unlit"}`, ...edge, rx: 3, "fill-opacity": 0 }),
+      draw("text", { class: "unit-value", x, y: y + side / 2 + 11, "text-anchor": "middle", text: isLit ? figures(value) : "" }));
+  }
   const share = most ? Math.abs(value ?? 0) / most : 0;
   const circle = draw("circle", { class: `unit ${isLit ? sign(value) : "unlit"}`, cx: x, cy: y, r: ROUND, "fill-opacity": isLit ? 0.12 + 0.5 * share : 0 });
   const text = draw("text", { class: "unit-value", x, y, dy: "0.35em", "text-anchor": "middle", text: isLit ? figures(value) : "" });
   const name = label ? [draw("text", { class: "unit-name", x: x - ROUND - 6, y, dy: "0.35em", "text-anchor": "end", text: label.length > 9 ? `${label.slice(0, 8)}…` : label })] : [];
   return draw("g", {}, draw("circle", { class: "unit-paper", cx: x, cy: y, r: ROUND }), circle, text, ...name);
+}
+
+/** Return the pictures of units, in the colours of the theme. @param {UnitPictures} units */
+function picturesOf({ side, layers }) {
+  const style = getComputedStyle(document.documentElement);
+  const [above, below, zero] = ["--accent", "--warm", "--card"].map((name) => style.getPropertyValue(name).trim());
+  const mixed = d3.interpolateRgbBasis([below, zero, above]);
+  const colours = d3.range(201).map((step) => d3.rgb(mixed(step / 200)));
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  const pen = context2d(canvas);
+  const image = pen.createImageData(side, side);
+  return layers.map((units) => units.map(({ cells }) => {
+    cells.forEach((cell, index) => {
+      const { r, g, b } = colours[cell + 100];
+      image.data.set([r, g, b, 255], 4 * ((side - 1 - Math.floor(index / side)) * side + (index % side))); // an image begins above
+    });
+    pen.putImageData(image, 0, 0);
+    return canvas.toDataURL();
+  }));
 }
 
 /** @param {Value} value */

@@ -13,6 +13,7 @@ import { Learning, connect, look } from "./flow.js";
 import { mountGraph } from "./graph.js";
 import { mountPicture } from "./picture.js";
 import { mountRemedies } from "./remedies.js";
+import { mountSurface } from "./surface.js";
 import { newStore } from "./state.js";
 
 /** @type {import("../types.d.ts").Verdict} */
@@ -20,9 +21,13 @@ const WAITING = { ok: true, symptom: null, sentence: "Training: its steps are co
 
 const page = new Learning(newStore());
 connect(page);
-mountShell(page, () => look(page));
+mountShell(page, () => {
+  look(page);
+  if (page.state.trained && !page.run?.end && !page.isTraining) page.train();
+});
 mountUpload(page);
 mountControls(page);
+mountSurface(page); // before the picture, whose shape it decides
 const frame = mountPicture(page);
 mountPlayback(page);
 mountCurves(page);
@@ -36,7 +41,7 @@ page.on("head", ({ notes, read_as: readAs, parameters }) => {
 });
 page.on("training", (now) => {
   byId("stage").setAttribute("aria-busy", String(now));
-  if (now) showVerdict({ verdict: WAITING, outcome: "The steps of each kind of network are compiled before the first one is taken." });
+  if (now && !page.run?.moments.length) showVerdict({ verdict: WAITING, outcome: "The steps of each kind of network are compiled before the first one is taken." });
 });
 page.on("end", ({ metrics }) => {
   byId("metrics").replaceChildren(...metrics.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: written(value) }))));

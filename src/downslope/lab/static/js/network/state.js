@@ -18,6 +18,9 @@
  * @property {number} batch 0 for all examples
  * @property {number} steps
  * @property {number} seed
+ * @property {Object<string, number>|null} earlier the rates before this one, each by the step up to which it was used; 0 for the method's own
+ * @property {string|null} devices how many devices take a part of each batch, or "all"; null for one
+ * @property {number[]|null} surface degrees around and above of the output as a surface; null while it is not shown
  * @property {string|null} more further choices, as a JSON object
  * @property {string[]|null} over the features of the picture; null for the first ones
  * @property {number} trained 1 where the network is trained as the page opens
@@ -29,7 +32,7 @@
 
 /** @import { NetworkSettings, Schema } from "../types.d.ts" */
 
-import { Store, names, natural, number, oneOf, text, word } from "../address.js";
+import { Store, names, natural, number, numbers, oneOf, point, text, word } from "../address.js";
 
 /** @type {Schema<State>} */
 const SCHEMA = {
@@ -49,6 +52,9 @@ const SCHEMA = {
   batch: { usual: 32, reader: natural },
   steps: { usual: 800, reader: natural },
   seed: { usual: 0, reader: natural },
+  earlier: { usual: null, reader: point },
+  devices: { usual: null, reader: (entry) => (/^([1-9]\d{0,3}|all)$/.test(entry) ? entry : null) },
+  surface: { usual: null, reader: (entry) => numbers(entry, [2]) },
   more: { usual: null, reader: word },
   over: { usual: null, reader: names },
   trained: { usual: 0, reader: natural },
@@ -63,7 +69,7 @@ const FIRST = { rate: 0.01, trained: 1 };
 /** The keys that decide the numbers of a training. @type {(keyof State)[]} */
 export const SETTINGS = [
   "table", "sample", "target", "hidden", "activation", "initialisation", "normalisation", "skip", "dropout", "class_weights",
-  "method", "rate", "batch", "steps", "seed", "more",
+  "method", "rate", "batch", "steps", "seed", "more", "devices",
 ];
 
 /** Return the state, kept in the address. */
@@ -76,5 +82,5 @@ export const newStore = () => new Store(SCHEMA, FIRST);
  * @returns {Partial<State>}
  */
 export function stateOf({ hidden, skip, batch, ...others }) {
-  return { ...others, hidden: hidden.join(","), skip: skip ? 1 : 0, batch: batch ?? 0, step: null, stage: 0, trained: 1 };
+  return { ...others, hidden: hidden.join(","), skip: skip ? 1 : 0, batch: batch ?? 0, step: null, stage: 0, trained: 1, earlier: null };
 }
