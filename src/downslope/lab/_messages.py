@@ -237,12 +237,12 @@ class Limits:
         variables: variables of a formula.
         steps: steps of one descent.
         methods: methods in one race.
-        table_rows: rows of a table.
+        table_rows: rows of a table; of a longer one a sample.
         table_columns: columns of a table.
         network_layers: hidden layers of a network.
         network_units: units of one of them.
         network_steps: steps of a training; its visitor waits for them.
-        network_rows: rows of a table to train on.
+        network_rows: rows of a table to train on; of a longer one a sample.
         runs: saved runs that are listed.
         compared: runs in a comparison; more lines cannot be told apart.
         followers: runs that all visitors together follow at once; each keeps a connection open.

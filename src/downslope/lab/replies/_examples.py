@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 import downslope as ds
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.lab._messages import LIMITS, UploadedFile
-from downslope.lab.replies._request import RequestError
+from downslope.lab.replies._request import RequestError, rounded
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,7 @@ def presets(fields: dict[str, Any]) -> dict[str, Any]:
 SAMPLES = ("coffee.csv", "houses.csv")
 
 _PREVIEW_ROWS = 5
+_DRAWN = 300  # rows that are drawn while a fit is on its way
 _SHAPES = (
     ("a line", "{y} = {0}·{x} + {1}"),
     ("a parabola", "{y} = {0}·{x}² + {1}·{x} + {2}"),
@@ -287,6 +289,7 @@ def columns(fields: dict[str, Any]) -> dict[str, Any]:
         "numbers": numbers,
         "notes": list(table.notes_on([x, y])),
         "read": reading_of(table),
+        "points": _points(table.column(x).cells, table.column(y).cells),
         "x": x,
         "y": y,
         "proposals": [
@@ -294,6 +297,14 @@ def columns(fields: dict[str, Any]) -> dict[str, Any]:
             for proposal in proposals(table.column(x).typed_name, table.column(y).typed_name)
         ],
     }
+
+
+def _points(x: np.ndarray, y: np.ndarray) -> dict[str, list[float | None]]:
+    """Return two columns as the points of a picture, without the rows that lack one of them."""
+    across, up = x.astype(float), y.astype(float)
+    whole = np.flatnonzero(np.isfinite(across) & np.isfinite(up))
+    rows = whole[evenly_spread(len(whole), _DRAWN)]
+    return {"x": rounded(across[rows]), "y": rounded(up[rows])}
 
 
 _SIGNS = {
@@ -329,8 +340,11 @@ def reading_of(table: ds.Table) -> dict[str, Any]:
         words.append(f"names in line {read['names']}" if read.get("names") else "no line with names")
         note = next(iter(table.notes), "").removeprefix(f"{table.source}: ").removesuffix(".")
         words += [piece for piece in note.split("; ") if piece and not piece.startswith(_SAID_ALREADY)]
+    line = f"Read with {', '.join(words)}." if words else ""
+    if "all_rows" in read:
+        line = f"{line} A sample of {table.rows} of its {read['all_rows']} rows is used here; Python uses all of them.".strip()
     return {
-        "line": f"Read with {', '.join(words)}." if words else "",
+        "line": line,
         "format": read["format"] if is_laid_out else "",
         "separator": read.get("separator") or None,
         "decimal": read.get("decimal"),
@@ -363,7 +377,13 @@ def proposals(x: str, y: str) -> list[Proposal]:
 def preview_of(table: ds.Table) -> dict[str, Any]:
     """Return the number of rows, the names of the columns, and the first rows as text."""
     cells = [[_cell_of(column, row) for column in table.columns] for row in range(min(_PREVIEW_ROWS, table.rows))]
-    return {"rows": table.rows, "headings": [column.name for column in table.columns], "cells": cells}
+    all_rows = dict(table.read).get("all_rows")
+    return {
+        "rows": table.rows,
+        "all_rows": all_rows,
+        "headings": [column.name for column in table.columns],
+        "cells": cells,
+    }
 
 
 def _cell_of(column: ds.TableColumn, row: int) -> str:
@@ -408,14 +428,33 @@ def _columns_of(table: UploadedFile, reading: tuple[tuple[str, str], ...]) -> ds
     file = io.BytesIO(table.data)
     file.name = table.name
     columns = ds.read_table(file, **dict(reading))
-    rows = columns.rows
-    if rows > LIMITS.table_rows or len(columns) > LIMITS.table_columns:
+    if len(columns) > LIMITS.table_columns:
         raise ds.DataError(
-            f"this table has {rows} rows and {len(columns)} columns; the lab takes up to {LIMITS.table_rows} and "
-            f"{LIMITS.table_columns}",
+            f"this table has {len(columns)} columns; the lab takes up to {LIMITS.table_columns}",
             hint="in Python there is no such limit",
         )
-    return columns
+    return sampled(columns, LIMITS.table_rows)
+
+
+def sampled(table: ds.Table, most: int) -> ds.Table:
+    """Return a table with at most so many rows, evenly spread over those of a longer one.
+
+    `read["all_rows"]` then holds how many there were.
+    """
+    if table.rows <= most:
+        return table
+    rows = evenly_spread(table.rows, most)
+
+    def column(whole: ds.TableColumn) -> ds.TableColumn:
+        instants = None if whole.instants is None else whole.instants[rows]
+        return replace(whole, cells=whole.cells[rows], instants=instants)
+
+    return replace(
+        table,
+        columns=tuple(map(column, table.columns)),
+        read={"all_rows": table.rows, **table.read},
+        lines=None if table.lines is None else table.lines[rows],
+    )
 
 
 def _choice(name: Any, among: list[str], usual: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import downslope as ds
 from downslope.lab._messages import LIMITS, UploadedFile
-from downslope.lab.replies._examples import preview_of, table_of
+from downslope.lab.replies._examples import preview_of, sampled, table_of
 from downslope.lab.replies._request import PageRequest, RequestError
 
 _CHOICES = ds.choices(ds.train)
@@ -55,6 +55,7 @@ def choices(fields: dict[str, Any]) -> dict[str, Any]:
 def table(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a preview of the table of a request, and the column to predict."""
     name, columns = table_of(fields)
+    columns = sampled(columns, LIMITS.network_rows)
     return {"name": name, **preview_of(columns), "target": _target(fields, columns)}
 
 
@@ -135,14 +136,8 @@ def _data(fields: dict[str, Any]) -> tuple[Any, str | None]:
             hint = f"There are {', '.join(ds.sample_names())}."
             raise RequestError(f"No data {sample[:40]!r} ship with the lab.", hint=hint)
         return sample, None
-    name, columns = table_of(fields)
-    rows = columns.rows
-    if rows > LIMITS.network_rows:
-        raise ds.DataError(
-            f"{name} has {rows} rows; the lab trains on up to {LIMITS.network_rows}",
-            hint="in Python there is no such limit",
-        )
-    return columns, _target(fields, columns)
+    _, columns = table_of(fields)
+    return sampled(columns, LIMITS.network_rows), _target(fields, columns)
 
 
 def _target(fields: Mapping[str, Any], columns: Mapping[str, Any]) -> str:

@@ -273,9 +273,9 @@ export function drawAxes({ pen, scene, ink }, { over, name, box, heights }) {
   }
   const top = scene.at(across, up, 1);
   pen.fillStyle = ink("ink");
-  pen.textAlign = "center";
+  pen.textAlign = "right";
   pen.font = pen.font.replace(/^12px/, "italic 14px");
-  pen.fillText(name, top[0], top[1] - 14);
+  pen.fillText(name, Math.max(top[0] + 8, 2 + pen.measureText(name).width), top[1] - 14);
 }
 
 /** Return the unit vector from one point to another. @param {[number, number]} to @param {[number, number]} from */

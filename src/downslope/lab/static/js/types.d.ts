@@ -53,7 +53,7 @@ export interface Events {
   rates: [];
   row: [];
   start: [];
-  stale: [what: "reading" | "answer" | "steps" | ""];
+  stale: [what: "reading" | "answer" | "data" | "steps" | ""];
   trouble: [verb: string, error: Trouble | null];
   state: [changed: Set<string>, how: Change];
   data: [];
@@ -211,6 +211,8 @@ export interface Race extends Written {
 
 export interface TablePreview {
   rows: number;
+  /** Where these are a sample: how many there are. */
+  all_rows: number | null;
   headings: string[];
   cells: string[][];
 }
@@ -231,6 +233,8 @@ export interface Columns extends TablePreview {
   numbers: string[];
   x: string;
   y: string;
+  /** Some of the rows, for a picture before there is a fit. */
+  points: { x: number[]; y: number[] };
   proposals: { title: string; formula: string }[];
 }
 export interface Band {

@@ -1,7 +1,7 @@
 /** Choosing a table: a file dropped on the page or chosen, or a table that ships. */
 
 /** @import { Page } from "./page.js" */
-/** @import { Trouble } from "./types.d.ts" */
+/** @import { TablePreview, Trouble } from "./types.d.ts" */
 
 import { upload } from "./api.js";
 import { byId, make, showTrouble } from "./elements.js";
@@ -80,6 +80,11 @@ async function take(page, file) {
     showTrouble(byId("drop-note"), /** @type {Trouble} */ (error));
   }
   byId("drop").classList.remove("busy");
+}
+
+/** Return how many rows and columns a table has, as a text. @param {TablePreview} table */
+export function sizeOf({ rows, all_rows: all, headings }) {
+  return `${all ? `a sample of ${rows} of ${all}` : rows} rows, ${headings.length} columns`;
 }
 
 /** @param {Page<any>} page */

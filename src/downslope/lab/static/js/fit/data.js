@@ -5,7 +5,7 @@
 
 import { byId, make, setMaths, tableById } from "../elements.js";
 import { mountMenu } from "../menu.js";
-import { showTableTrouble } from "../upload.js";
+import { showTableTrouble, sizeOf } from "../upload.js";
 
 /** Connect the parts that show the table. @param {Fitting} page */
 export function mountData(page) {
@@ -26,7 +26,7 @@ export function mountData(page) {
     const { data } = page;
     if (!data) return;
     byId("data-name").textContent = data.name;
-    byId("data-rows").textContent = `${data.rows} rows, ${data.headings.length} columns`;
+    byId("data-rows").textContent = sizeOf(data);
     showPreview(data);
     for (const axis of axes) {
       const select = selects[axis];

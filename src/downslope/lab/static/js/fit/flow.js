@@ -27,6 +27,25 @@ export class Fitting extends Page {
   data = null;
   /** @type {Grid | null} */
   grid = null;
+  /** The table of the fit that is shown, as a text. */
+  #fitted = "";
+
+  /** The table that is chosen, as a text. */
+  get chosen() {
+    return JSON.stringify(tableOf(this.state));
+  }
+
+  /** Whether the fit that is shown is of another table, so that only the data can be drawn. */
+  get isAhead() {
+    return this.#fitted !== this.chosen;
+  }
+
+  /** Take a fit of the table that is chosen. @param {FitReply} descent */
+  take(descent) {
+    this.descent = descent;
+    this.steps = descent.table;
+    this.#fitted = this.chosen;
+  }
 
   /** The parameters along the axes of the landscape. */
   get over() {
@@ -55,6 +74,8 @@ export function connect(page) {
     /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
     clearTimeout(has("f", "start", "rate", "steps", "reading") ? typing : undefined);
+    if (has("table", "sample", "reading", "f")) page.emit("stale", "reading");
+    else if (has("start", "hold", "loss", "method", "rate", "steps")) page.emit("stale", page.isAhead ? "data" : "answer");
     if (has("table", "sample", "x", "y")) look(page, { isNew: has("table", "sample") && !how.back });
     else if (has("reading")) later(() => look(page, { mayRename: !how.back }), how.typing);
     else if (has("f")) later(() => read(page), how.typing);
@@ -101,6 +122,7 @@ export async function look(page, { isNew = false, mayRename = false } = {}) {
     page.emit("state", new Set(["f", "start", "hold"]), {});
   }
   page.emit("data");
+  if (page.isAhead) page.emit("stale", "data");
   await read(page);
 }
 
@@ -118,6 +140,7 @@ export async function read(page) {
     if (!reading || !isCurrent(page, request)) return;
     page.reading = reading;
     page.emit("reading", reading);
+    page.emit("stale", page.isAhead ? "data" : "answer");
     await fit(page);
   } catch (error) {
     if (isCurrent(page, request)) page.emit("wrong", /** @type {Trouble} */ (error));
@@ -131,9 +154,9 @@ async function fit(page) {
   try {
     const descent = await ask("fit", request);
     if (!descent || !isCurrent(page, request)) return;
-    page.descent = descent;
-    page.steps = descent.table;
+    page.take(descent);
     page.emit("trouble", "fit", null);
+    if (isTheSame(page, request)) page.emit("stale", "");
     page.emit("descent");
     page.emit("steps");
     page.emit("row");
@@ -144,6 +167,11 @@ async function fit(page) {
     clearTimeout(waiting);
     page.emit("busy", false);
   }
+}
+
+/** Whether a request is all that the page is about now. @param {Fitting} page @param {object} request */
+function isTheSame(page, request) {
+  return JSON.stringify(page.request()) === JSON.stringify(request);
 }
 
 /** Request the landscape. @param {Fitting} page */

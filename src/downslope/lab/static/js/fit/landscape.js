@@ -16,6 +16,7 @@ export function mountLandscape(page) {
 
   page.on("descent", () => {
     byId("landscape-section").hidden = page.descent?.free.length === 0;
+    byId("landscape").classList.add("stale"); // until the ground of this fit is there
     showSlice();
   });
   page.on("grid", () => redraw());
@@ -26,6 +27,7 @@ export function mountLandscape(page) {
     const { grid, descent } = page;
     if (!grid || !descent || !grid.over.every((name) => name in descent.path)) return;
     landscape.show(grid, descent, "mean square");
+    byId("landscape").classList.remove("stale");
     landscape.frame.desc.textContent = `The loss over ${grid.over.join(" and ")}, from ${descent.first_text} to ${descent.value_text}.`;
     shown = descent;
     select();

@@ -34,19 +34,35 @@ export function mountPicture(page) {
 
   page.on("descent", () => redraw());
   page.on("row", () => select());
-  page.on("wrong", () => stale(true));
-  page.on("busy", (busy) => stale(busy));
-  page.on("trouble", (verb, error) => verb === "fit" && stale(Boolean(error)));
+  page.on("busy", (busy) => byId("stage").setAttribute("aria-busy", String(busy)));
+  page.on("data", () => page.isAhead && redraw());
 
-  /** @param {boolean} is */
-  function stale(is) {
-    byId("stage").classList.toggle("stale", is);
-    byId("stage").setAttribute("aria-busy", String(is));
+  /** Draw the rows of a table that has no fit yet. */
+  function showData() {
+    const { data: table } = page;
+    if (!table) return;
+    const { points, x: across, y: upward } = table;
+    const [toX, toY] = [d3.scaleLinear(roomy(points.x, SLACK), inset(frame.along)), d3.scaleLinear(roomy(points.y, SLACK), frame.up)];
+    frame.setAxes(toX, toY, { xName: across, yName: upward, names: [across, upward] });
+    data.setAttribute("stroke-width", String(points.y.length > MANY ? 5 : 8));
+    data.setAttribute("d", dots(points.x.map((value, row) => [pixelOf(toX, value), pixelOf(toY, points.y[row])])));
+    for (const layer of [curve, stems, left, nothing]) layer.setAttribute("d", "");
+    bands.replaceChildren();
+    key.replaceChildren();
+    low.axes.replaceChildren();
+    frame.title.textContent = `${table.name}: ${upward} over ${across}`;
+    frame.desc.textContent = `${points.y.length} rows; the fit is on its way.`;
   }
 
   function redraw() {
     const { descent } = page;
-    if (!descent || !frame.width || !low.width) return;
+    if (!frame.width || !low.width) return;
+    if (page.isAhead) {
+      [x, y] = [null, null];
+      showData();
+      return;
+    }
+    if (!descent) return;
     const { data: points, curve: lines } = descent;
     const fitted = lines ? [...(lines.moments.at(-1) ?? []), ...lines.bands.flatMap((band) => [...band.low, ...band.high])] : [];
     const along = lines ? roomy(lines.x, 0) : roomy([...(points.x.at(-1) ?? []), ...points.y], SLACK);

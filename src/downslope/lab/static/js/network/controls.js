@@ -8,7 +8,7 @@ import { byId, make, showTrouble, typed, typedWhole, written } from "../elements
 import { mountField } from "../field.js";
 import { mountMenu } from "../menu.js";
 import { mountSlice } from "../slice.js";
-import { showTableTrouble } from "../upload.js";
+import { showTableTrouble, sizeOf } from "../upload.js";
 import { SETTINGS, stateOf } from "./state.js";
 
 /** The lists of choices: the key in the state, and the key in the lab's reply. */
@@ -147,7 +147,7 @@ function show(page) {
 /** @param {TablePreview & { target: string } | null} table */
 function showTable(table) {
   showTrouble(byId("drop-note"), null);
-  byId("data-rows").textContent = table ? `${table.rows} rows, ${table.headings.length} columns` : "";
+  byId("data-rows").textContent = table ? sizeOf(table) : "";
   if (!table) return;
   const select = byId("target", HTMLSelectElement);
   select.replaceChildren(...table.headings.map((name) => make("option", { value: name, text: name })));

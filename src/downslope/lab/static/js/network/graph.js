@@ -8,8 +8,9 @@ import { byId, draw, setMaths, showTrouble, showValid, typedWhole, written } fro
 import { context2d } from "../exporting.js";
 
 const WIDE = [900, 360]; // units of the picture, from the width in which it is drawn large
-const TALL = [46, 64]; // of a unit and the room around it, without a picture and with one
-const ROUND = 17; // radius of a unit, and half the side of its picture
+const TALL = [46, 72]; // of a unit and the room around it, without a picture and with one
+const ROUND = 17; // radius of a unit
+const HALF = 22; // of the side of its picture
 const EDGE = [0.4, 3.4]; // width of the thinnest and of the thickest edge
 const SIDES = 74; // left free for the names of the inputs
 const FEW = 18; // edges of a layer up to which each has its number on it
@@ -150,7 +151,7 @@ function paint(scene, { inputs, layers, loss }, stage, room, pictures) {
     const lit = isLit(layer);
     return values.flatMap((row, from) => row.map((value, to) => {
       const line = draw("line", {
-        class: `edge ${lit ? sign(value) : "unlit"}`, x1: x(layer) + ROUND, y1: y(layer, from), x2: x(layer + 1) - ROUND, y2: y(layer + 1, to),
+        class: `edge ${lit ? sign(value) : "unlit"}`, x1: x(layer) + (pictures && layer ? HALF : ROUND), y1: y(layer, from), x2: x(layer + 1) - (pictures ? HALF : ROUND), y2: y(layer + 1, to),
         "stroke-width": EDGE[0] + (EDGE[1] - EDGE[0]) * (Math.abs(value ?? 0) / most),
       });
       line.append(draw("title", { text: `${back ? "∂L/∂w" : "w"} = ${figures(value)}` }));
@@ -201,11 +202,11 @@ function onEdge(line, text, share) {
  */
 function unit(x, y, isLit, value, label, most = 0, picture = undefined) {
   if (picture) {
-    const [side, edge] = [2 * ROUND, { x: x - ROUND, y: y - ROUND, width: 2 * ROUND, height: 2 * ROUND }];
+    const edge = { x: x - HALF, y: y - HALF, width: 2 * HALF, height: 2 * HALF };
     return draw("g", {},
       draw("image", { href: picture, ...edge, preserveAspectRatio: "none" }),
       draw("rect", { class: `unit picture-edge ${isLit ? sign(value) : "unlit"}`, ...edge, rx: 3, "fill-opacity": 0 }),
-      draw("text", { class: "unit-value", x, y: y + side / 2 + 11, "text-anchor": "middle", text: isLit ? figures(value) : "" }));
+      draw("text", { class: "unit-value", x, y: y + HALF + 11, "text-anchor": "middle", text: isLit ? figures(value) : "" }));
   }
   const share = most ? Math.abs(value ?? 0) / most : 0;
   const circle = draw("circle", { class: `unit ${isLit ? sign(value) : "unlit"}`, cx: x, cy: y, r: ROUND, "fill-opacity": isLit ? 0.12 + 0.5 * share : 0 });
