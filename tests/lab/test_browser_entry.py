@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,46 @@ def test_the_printed_address_leaves_the_address_bar_and_the_history(browser: Bro
         assert page.evaluate("document.cookie") == ""  # no script reads it
         [cookie] = context.cookies()
         assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
+        context.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "ready", "loses", "lives"),
+    [
+        ("/", "#way[d^=M]", "#rate-field", "#examples-list button"),
+        ("/fit", "#way[d^=M]", "#search", "#samples button"),
+        ("/network", "#metrics tr", "#train", "#samples button"),
+        ("/runs", "#none h2", "", "#none-command"),
+    ],
+)
+def test_each_page_goes_on_after_the_lab_was_away(
+    browser: Browser, tmp_path: Path, path: str, ready: str, loses: str, lives: str
+) -> None:
+    def real(port: int = 0) -> contextlib.AbstractContextManager[Running]:
+        return running(port=port, token=False, runs=tmp_path)
+
+    with real() as lab:
+        context = browser.new_context(base_url=lab.address.url)
+        page = context.new_page()
+        page.goto(path + ("?hidden=3&steps=20&rate=0.01&trained=1" if path == "/network" else ""))
+        expect(page.locator(ready).first).to_be_attached()
+        port = lab.address.port
+    lost = page.locator("#lost")
+    if path == "/":
+        page.locator(loses).fill("0.2")
+    elif loses:
+        page.locator(loses).click()
+    expect(lost).to_contain_text("does not answer")
+    with real(port):
+        expect(lost).to_be_hidden()
+        expect(page.locator(lives).first).to_be_attached()
+        if path == "/":
+            expect(page.locator("#python")).to_contain_text("learning_rate=0.2")
+        if path == "/network":
+            expect(page.locator("#train")).to_have_text("Train again")
+            expect(page.locator("#train-note")).to_be_hidden()
+        if path != "/runs":
+            expect(page.locator("#main")).to_have_attribute("data-stale", "")
         context.close()
 
 

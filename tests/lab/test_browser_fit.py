@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lab.browser import assert_usable, attribute, copied, opened, saved, violations
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from downslope.lab.server._serve import Running
 
@@ -36,6 +36,27 @@ def parameters(tab: Page) -> dict[str, str]:
     """Return what was found, as it is shown."""
     rows = [row.split("\t") for row in tab.locator("#parameters tbody tr").all_inner_texts()]
     return {row[0]: row[1] for row in rows}
+
+
+def test_the_data_are_drawn_before_there_is_a_fit(tab: Page) -> None:
+    arrive(tab, COFFEE)
+    held: list[Route] = []
+    tab.route("**/api/fit", lambda route: held.append(route))
+    give(tab, "pendulum.csv", MEASURED)
+    expect(tab.locator("#main")).to_have_attribute("data-stale", "data")
+    expect(tab.locator("#picture .axis-name").first).to_have_text("length")
+    assert attribute(tab.locator("#picture .data-dots").first, "d").count("M") == 5
+    assert attribute(tab.locator("#curve"), "d") == ""
+    assert violations(tab) == []
+    for route in held:
+        route.continue_()
+    tab.unroute("**/api/fit")
+    expect(tab.locator("#main")).to_have_attribute("data-stale", "")
+    expect(tab.locator("#curve")).to_have_attribute("d", re.compile("^M"))
+    # A link with a key is of use as long as the browser keeps the file, also to a lab that never saw it.
+    expect(tab).to_have_url(re.compile("table="))
+    tab.reload()
+    expect(tab.locator("#equation")).to_contain_text("time =")
 
 
 def test_a_file_is_given_and_fitted(tab: Page, tmp_path: Path) -> None:

@@ -127,6 +127,50 @@ def test_a_small_network_is_taken_apart_forward_and_back(tab: Page) -> None:
     expect(tab.locator("#graph-text")).not_to_have_text(before)
 
 
+def test_units_show_what_they_have_learned_and_the_output_is_a_surface(tab: Page) -> None:
+    arrive(tab, SMALL + "&surface=-60,30")
+    tab.locator("#graph-section").scroll_into_view_if_needed()
+    pictures = tab.locator(".units image")
+    expect(pictures).to_have_count(5)
+    expect(tab.locator("#units-note")).to_contain_text("over x and y")
+    last = attribute(pictures.first, "href")
+    tab.locator("#scrub").fill("1")
+    expect(pictures.first).not_to_have_attribute("href", last)
+    canvas = tab.locator("#surface-view canvas")
+    expect(canvas).to_have_attribute("aria-label", "The probability of P(outer) over x and y after 10 steps.")
+    tab.get_by_role("button", name="Surface", exact=True).click()
+    expect(tab.locator("#surface")).to_be_hidden()
+    expect(tab.locator("#devices-field")).to_be_hidden()  # a machine with a single device has no choice
+
+
+def test_the_rate_is_changed_and_the_weights_are_kept(tab: Page) -> None:
+    arrive(tab, SMALL)
+    tab.get_by_label("Learning rate").fill("0.1")
+    expect(tab.locator("#main")).to_have_attribute("data-stale", "answer")
+    tab.get_by_role("button", name="Go on").click()
+    expect(tab.locator("#count")).to_have_text("step 240 of 240")
+    ended(tab)
+    expect(tab).to_have_url(re.compile("earlier=120=0.01"))
+    expect(tab.locator("#main")).to_have_attribute("data-stale", "")
+    assert "training = ds.train(training.model" in copied(tab, "Copy as Python")
+    assert tab.locator("#losses .rate-change").count() == 1
+    before = regions(tab)
+    tab.reload()
+    ended(tab)
+    expect(tab.locator("#count")).to_have_text("step 240 of 240")
+    assert regions(tab) == before
+
+
+def test_settings_that_cannot_be_trained_say_so_at_once(tab: Page) -> None:
+    arrive(tab, SMALL)
+    for label, text, words in (("Dropout", "1.5", "below 1"), ("Learning rate", "-1", "above 0")):
+        tab.get_by_label(label, exact=True).fill(text)
+        expect(tab.locator("#train-note")).to_contain_text(words)
+        expect(tab.locator("#verdict-mark")).to_be_hidden()
+        tab.get_by_label(label, exact=True).fill("0.01")
+        expect(tab.locator("#train-note")).to_be_hidden()
+
+
 def test_a_failure_is_diagnosed_and_the_remedy_that_helped_is_taken_over(tab: Page) -> None:
     arrive(tab, "/network?hidden=64&method=gradient+descent&rate=0.0001&steps=300&trained=1")
     expect(tab.locator("#verdict")).to_have_attribute("data-symptom", "rate_too_small")

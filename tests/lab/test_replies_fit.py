@@ -93,7 +93,6 @@ def test_columns_are_shown_and_shapes_of_them_can_all_be_read():
         (b"a,b\n1,2\n3\n", "row 2"),
         (b"a,b\n" + b"1" * 2_000_000 + b",2\n", ""),
         (",".join(f"c{place}" for place in range(100_000)).encode() + b"\n" + b"1," * 99_999 + b"1\n", "columns"),
-        (b"a,b\n" + b"1,2\n" * (LIMITS.table_rows + 1), "rows"),
         (b"a\n1\n2\n", "a fit needs two"),
         (b"a,b\nx,y\nz,w\n", "a fit needs two"),
     ],
@@ -147,3 +146,20 @@ def test_how_a_file_was_read_is_said_and_can_be_said_otherwise():
     assert ask("columns", sample="coffee.csv")["read"]["line"] == (
         "Read with commas between the cells, decimal point, names in line 1."
     )
+
+
+def test_of_a_long_table_a_sample_is_used_and_said():
+    rows = 2 * LIMITS.table_rows
+    data = b"a,b\n" + b"".join(b"%d,%d\n" % (row, 3 * row) for row in range(rows))
+    told = ask("columns", table=UploadedFile("long.csv", data))
+    assert (told["rows"], told["all_rows"]) == (LIMITS.table_rows, rows)
+    assert f"A sample of {LIMITS.table_rows} of its {rows} rows" in told["read"]["line"]
+    points = told["points"]
+    assert points["y"] == pytest.approx([3 * x for x in points["x"]])
+    assert (points["x"][0], points["x"][-1]) == (0, rows - 1)
+    assert ask("columns", sample="coffee.csv")["all_rows"] is None
+
+
+def test_the_points_of_a_table_are_those_rows_that_have_both_cells():
+    told = ask("columns", table=UploadedFile("gaps.csv", b"a,b\n1,2\n,3\n4,\n5,6\n"))
+    assert told["points"] == {"x": [1, 5], "y": [2, 6]}

@@ -15,6 +15,7 @@ from downslope.lab import replies
 from downslope.lab._messages import LIMITS, UploadedFile
 from downslope.lab.processes import _main
 from downslope.lab.replies._examples import _USUAL, PRESETS
+from downslope.lab.replies import _network_choices, _network_views
 from downslope.lab.replies._network_choices import _class_weights, fields_of, setup_of
 from downslope.lab.replies._training import pieces
 
@@ -53,6 +54,55 @@ def test_a_training_is_the_one_of_the_library(run):
     assert "data='circles', learning_rate=0.01, steps=40, hidden=(3,), activation='tanh'" in end["python"]
     assert end["command"] == "downslope train circles --activation tanh --hidden 3 --learning-rate 0.01 --steps 40"
     assert end["csv"].splitlines()[0].startswith("step,training_loss")
+
+
+def test_a_rate_is_changed_on_its_way_and_the_weights_are_kept(run):
+    onward = SMALL | {"steps": 60, "rate": 0.1, "earlier": {"40": 0.01}}
+    whole = told("train", **onward)
+    first, second = whole[1 : len(run) - 1], whole[len(run) - 1 : -1]
+    assert [moment["metrics"] for moment in first] == [moment["metrics"] for moment in run[1:-1]]
+    assert [moment["step"] for moment in second] == [40, 50, 60]
+    assert second[0]["metrics"]["training_loss"] == pytest.approx(first[-1]["metrics"]["training_loss"], rel=1e-6)
+    # With the weights that the page has, only what is new is computed.
+    short = told("train", **onward, weights=run[-2]["weights"])
+    assert [moment["step"] for moment in short[1:-1]] == [40, 50, 60]
+    shown, known = short[-2]["metrics"]["training_loss"], second[-1]["metrics"]["training_loss"]
+    assert shown == pytest.approx(known, rel=1e-4)
+    end = whole[-1]["end"]
+    assert "training = ds.train(training.model, data='circles', learning_rate=0.1, steps=20)" in end["python"]
+    assert end["command"] is None
+    assert [line.split(",")[0] for line in end["csv"].split()[-3:]] == ["40", "50", "60"]
+
+
+@pytest.mark.parametrize("earlier", [{"40": 0.1, "x": 1}, {"60": 0.1}, {"0": 0.1}, {"40": "a"}, [40]])
+def test_earlier_rates_that_make_no_sense_are_refused(earlier):
+    assert refusal("train", **SMALL | {"steps": 60, "earlier": earlier})["kind"] == "RequestError"
+
+
+def test_the_picture_of_a_unit_is_what_it_puts_out(run):
+    weights, side = run[-2]["weights"], 18
+    reply = _network_views.units(SMALL | {"weights": weights})
+    assert (reply["side"], [len(layer) for layer in reply["layers"]]) == (side, [3, 1])
+    (left, right), (low, high) = run[0]["head"]["box"]
+    network = setup_of(SMALL).task.start.with_weights(weights)
+    encoding = setup_of(SMALL).encoding
+    assert encoding is not None
+    for column, row in ((0, 0), (17, 0), (5, 12)):
+        point = np.array([left + (right - left) * column / 17, low + (high - low) * row / 17])
+        inputs = (point - encoding.mean) / encoding.deviation
+        hidden = np.tanh(inputs @ np.asarray(network.layers[0].weight) + np.asarray(network.layers[0].bias))
+        shown = [unit["cells"][row * side + column] / 100 * unit["largest"] for unit in reply["layers"][0]]
+        assert shown == pytest.approx(hidden, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"rate": -1.0}, "above 0"), ({"dropout": 1.5}, "below 1"), ({"hidden": [0]}, "at least one unit")],
+)
+def test_settings_are_refused_before_they_are_trained(change, words):
+    with pytest.raises(ds.DownslopeError, match=words):
+        _network_choices.check(SMALL | change)
+    assert _network_choices.check(SMALL) == {}
 
 
 @pytest.mark.parametrize("ratio", [1.6, 0.7])

@@ -50,5 +50,5 @@ test("an uploaded table goes before a sample", () => {
 
 test("settings of the lab become a state that trains", () => {
   const state = stateOf({ hidden: [8, 4], skip: true, batch: null, method: "adam", seed: 3 });
-  assert.deepEqual(state, { hidden: "8,4", skip: 1, batch: 0, method: "adam", seed: 3, step: null, stage: 0, trained: 1 });
+  assert.deepEqual(state, { hidden: "8,4", skip: 1, batch: 0, method: "adam", seed: 3, step: null, stage: 0, trained: 1, earlier: null });
 });

@@ -342,7 +342,7 @@ def reading_of(table: ds.Table) -> dict[str, Any]:
         words += [piece for piece in note.split("; ") if piece and not piece.startswith(_SAID_ALREADY)]
     line = f"Read with {', '.join(words)}." if words else ""
     if "all_rows" in read:
-        line = f"{line} A sample of {table.rows} of its {read['all_rows']} rows is used here; Python uses all of them.".strip()
+        line += f" A sample of {table.rows} of its {read['all_rows']} rows is used here; Python uses all of them."
     return {
         "line": line,
         "format": read["format"] if is_laid_out else "",

@@ -5,6 +5,8 @@
 
 /** @import { Trouble } from "./types.d.ts" */
 
+import { keep, kept } from "./shelf.js";
+
 /**
  * @typedef {Record<string, any>} Request
  * @typedef {{ request: Request, resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting
@@ -149,7 +151,9 @@ export async function upload(file) {
   if (!response.ok) throw new LabError(reply.error ?? {});
   // A copy: a file that is changed on the disk cannot be read any more, and would be another table.
   files.delete(reply.table);
-  files.set(reply.table, new File([await file.arrayBuffer()], file.name));
+  const copied = new File([await file.arrayBuffer()], file.name);
+  files.set(reply.table, copied);
+  keep(reply.table, copied);
   for (const key of [...files.keys()].slice(0, -FILES)) files.delete(key);
   return reply;
 }
@@ -172,10 +176,12 @@ function sendFile(file, signal) {
  */
 async function sendWithFile(verb, request, signal, accept) {
   const response = await send(verb, JSON.stringify(request), signal, accept);
-  const file = files.get(request.table);
-  if (response.status !== 410 || !file) return response;
-  const kept = await sendFile(file, signal);
-  return kept.ok ? send(verb, JSON.stringify(request), signal, accept) : response;
+  if (response.status !== 410) return response;
+  const file = files.get(request.table) ?? (await kept(request.table));
+  if (!file) return response;
+  files.set(request.table, file);
+  const sent = await sendFile(file, signal);
+  return sent.ok ? send(verb, JSON.stringify(request), signal, accept) : response;
 }
 
 /** Return whether the lab answers, and lets this page in. */

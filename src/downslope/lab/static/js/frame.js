@@ -240,7 +240,7 @@ function ticks(scale, count, texts) {
   if ("bandwidth" in scale) return scale.domain().map((band) => ({ at: (scale(band) ?? 0) + scale.bandwidth() / 2, text: texts[band] }));
   const wanted = Math.max(2, Math.floor(count));
   // Two numbers are the least that tell a scale; round ones are sparse in a narrow frame.
-  const values = d3.range(wanted, wanted + 4).map((count) => scale.ticks(count)).find((some) => some.length > 1) ?? [];
+  const values = d3.range(wanted, wanted + 4).map((least) => scale.ticks(least)).find((some) => some.length > 1) ?? [];
   const format = isLogarithmic(scale) ? power : inFigures(values, scale.tickFormat(wanted));
   return values.map((value) => ({ at: scale(value), text: format(value) })).filter((tick) => tick.text);
 }

@@ -25,6 +25,8 @@ export class Learning extends Page {
   /** The training: its head, its moments, its end; null before the first. @type {TrainingRun | null} */
   run = null;
   isTraining = false;
+  /** Whether the last training has failed, so that it is requested anew when a lab that was lost answers. */
+  isUnanswered = false;
   /** The width of the picture over its height; null while it has none. @type {number | null} */
   ratio = null;
   #stop = new AbortController();
@@ -56,6 +58,7 @@ export class Learning extends Page {
     this.#stop = stop;
     this.#goesOn = weights !== null;
     this.isTraining = true;
+    this.isUnanswered = false;
     this.emit("training", true);
     this.emit("trouble", "train", null);
     if (!this.#goesOn) this.emit("stale", this.run ? "answer" : "");
@@ -64,7 +67,10 @@ export class Learning extends Page {
       const take = (piece) => stop === this.#stop && this.#take(piece);
       await follow("train", this.request(weights ? { weights } : {}), take, stop.signal);
     } catch (error) {
-      if (stop === this.#stop) this.emit("stale", this.run ? "answer" : "");
+      if (stop === this.#stop) {
+        this.isUnanswered = true;
+        this.emit("stale", this.run ? "answer" : "");
+      }
       if (stop === this.#stop) this.emit("trouble", "train", /** @type {Trouble} */ (error));
     }
     if (stop !== this.#stop) return;

@@ -23,7 +23,7 @@ const page = new Learning(newStore());
 connect(page);
 mountShell(page, () => {
   look(page);
-  if (page.state.trained && !page.run?.end && !page.isTraining) page.train();
+  if (page.isUnanswered) page.train();
 });
 mountUpload(page);
 mountControls(page);
