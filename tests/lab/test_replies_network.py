@@ -14,8 +14,8 @@ import downslope as ds
 from downslope.lab import replies
 from downslope.lab._messages import LIMITS, UploadedFile
 from downslope.lab.processes import _main
-from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies import _network_choices, _network_views
+from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies._network_choices import _class_weights, fields_of, setup_of
 from downslope.lab.replies._training import pieces
 
