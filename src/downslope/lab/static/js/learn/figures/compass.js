@@ -15,7 +15,7 @@ const NEEDLE = 78; // pixels
 const GRADIENT = [34, 120]; // pixels of the shortest and the longest gradient
 const CORNER = 13; // pixels of the mark of a right angle
 const LEVEL = 0.09; // of the steepest slope: what counts as level
-const MARGIN = { top: 24, right: 14, bottom: 38, left: 50 };
+const MARGIN = { top: 24, right: 18, bottom: 38, left: 50 };
 
 /** @param {HTMLElement} host @param {Tools} tools @returns {Figure} */
 export function figure(host, { lesson, word, number, ask, say, read, write, changed, trouble }) {

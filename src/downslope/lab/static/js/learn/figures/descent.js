@@ -16,7 +16,7 @@ const POSITIONS = 25; // of the start there
 const NEAR = 0.15, NEAREST = 0.012; // of the step, and of the axis at least: how near a prediction is right
 const NUDGE = 1 / 160; // of the axis: an arrow key
 const LIFT = 20; // pixels of the marker above the axis
-const MARGIN = { top: 26, right: 16, bottom: 40, left: 52 };
+const MARGIN = { top: 26, right: 20, bottom: 40, left: 52 };
 
 /** @param {HTMLElement} host @param {Tools} tools @returns {Figure} */
 export function figure(host, { lesson, word, number, ask, say, read, write, changed, trouble }) {

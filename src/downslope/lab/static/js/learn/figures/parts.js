@@ -7,6 +7,7 @@ import { Frame, round, through } from "../../frame.js";
 import { drawLand } from "../../land.js";
 
 const TALLEST = 0.52; // of the window's height: a map
+const TEACHING = 1.1; // times as tall in the teachers' view
 const HEAD = 11, NECK = 0.42; // pixels of an arrow's head, and its half width as a share of that
 const FAR = 9e4; // pixels beyond which a curve is bent, where it cannot be seen
 /** @type {Record<string, Point>} */
@@ -30,7 +31,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], Arr
  * @param {{ title: string, className?: string, margin?: Record<"top" | "right" | "bottom" | "left", number>, redraw: () => void }} options
  * @returns {Plot}
  */
-export function plotIn(host, { title, className = "", margin = { top: 24, right: 14, bottom: 38, left: 52 }, redraw }) {
+export function plotIn(host, { title, className = "", margin = { top: 24, right: 18, bottom: 38, left: 52 }, redraw }) {
   const box = make("div", { class: `plot ${className}` });
   host.append(box);
   const frame = new Frame(box, { margin, title, resized: () => set() });
@@ -78,7 +79,8 @@ export function mapIn(host, { title, tallest = TALLEST, redraw }) {
   /** Give the plot the shape of the box, as large as there is room. */
   function shape() {
     const { top, right, bottom, left } = margin;
-    const [along, up] = [holder.clientWidth - left - right, Math.max(tallest * innerHeight, 240) - top - bottom];
+    const share = document.documentElement.classList.contains("teaching") ? TEACHING * tallest : tallest;
+    const [along, up] = [holder.clientWidth - left - right, Math.max(share * innerHeight, 240) - top - bottom];
     if (along <= 0) return;
     const width = Math.min(along, up * ratio);
     plot.frame.svg.style.width = `${Math.floor(width + left + right)}px`;

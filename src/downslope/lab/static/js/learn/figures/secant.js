@@ -11,7 +11,7 @@ import { curveOf, evenly, handleIn, labelOf, lineOf, nearest, plotIn, sliderIn, 
 const POSITIONS = 41; // of the point on a function that a person typed
 const SHARES = [0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001, 0.0001]; // of the axis: the widths there
 const LEVEL = 1e-6; // of the steepest slope: what counts as level
-const UPPER = { top: 26, right: 14, bottom: 26, left: 56 }, LOWER = { top: 26, right: 14, bottom: 38, left: 56 };
+const UPPER = { top: 26, right: 20, bottom: 26, left: 56 }, LOWER = { top: 26, right: 20, bottom: 38, left: 56 };
 
 /** @param {HTMLElement} host @param {Tools} tools @returns {Figure} */
 export function figure(host, { lesson, word, number, ask, say, read, write, changed, trouble }) {

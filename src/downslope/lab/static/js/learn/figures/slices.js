@@ -12,7 +12,7 @@ import { curveOf, evenly, handleIn, lineOf, mapIn, nearest, plotIn, sliderIn, ze
 const POSITIONS = 25; // along each axis of a function that a person typed
 const LEVEL = 1e-6; // of the steepest partial derivative of the chapter: what counts as level
 const RATIO = 1.2; // of width to height of the map of such a function
-const MARGIN = { top: 24, right: 12, bottom: 36, left: 48 };
+const MARGIN = { top: 24, right: 18, bottom: 36, left: 48 };
 
 /** @param {HTMLElement} host @param {Tools} tools @returns {Figure} */
 export function figure(host, { lesson, word, number, ask, say, read, write, changed, trouble }) {
