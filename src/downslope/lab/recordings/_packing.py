@@ -99,10 +99,9 @@ def page_file(
     said = f'<p class="recorded-note" id="recorded" data-text="recorded">{html.escape(note)}</p>'
     text = _MAIN.sub(lambda match: f"{match[1]}\n{said}", text)
     text = text.replace("</body>", f"{blocks}<script>{_BOOT}</script>\n</body>", 1)
-    text = text.replace('<html lang="en">', f'<html lang="{languages[0]}">', 1).replace(
-        "<body", '<body class="recorded"', 1
-    )
-    return text.encode()
+    text = _OPTION.sub(lambda match: match[0] if match[1] in languages else "", text)
+    text = text.replace('<html lang="en">', f'<html lang="{languages[0]}">', 1)
+    return text.replace("<body", '<body class="recorded"', 1).encode()
 
 
 def _whole_page(files: Mapping[str, str], name: str) -> str:

@@ -24,7 +24,7 @@ async function begin() {
   const { chapters } = await loadLessons();
   const languages = byId("language", HTMLSelectElement);
   const known = [...languages.options].map(({ value }) => value);
-  const browsers = known.find((language) => navigator.language.toLowerCase().startsWith(language)) ?? "en";
+  const browsers = known.find((language) => navigator.language.toLowerCase().startsWith(language)) ?? known.find((language) => language === "en") ?? known[0];
   const language = () => (page.state.lang && known.includes(page.state.lang) ? page.state.lang : browsers);
   let words = new Words(language(), await loadTexts(language()));
   /** @param {string} id */
