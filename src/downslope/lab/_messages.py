@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import struct
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +28,33 @@ class UploadedFile:
 
     name: str
     data: bytes
+
+
+class Tables:
+    """Uploaded files, in memory; the least recently used give way to new ones.
+
+    Args:
+        capacity: the bytes that they may hold together.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._by_key: OrderedDict[str, UploadedFile] = OrderedDict()
+
+    def keep(self, table: UploadedFile) -> str:
+        """Keep a table and return its key, a hash of its name and content: equal files share one."""
+        key = hashlib.sha256(table.name.encode() + b"\n" + table.data).hexdigest()[:24]
+        self._by_key[key] = table
+        self._by_key.move_to_end(key)
+        while sum(len(kept.data) for kept in self._by_key.values()) > self._capacity:
+            self._by_key.popitem(last=False)
+        return key
+
+    def get(self, key: str) -> UploadedFile | None:
+        """Return the table of a key, or None if it is not kept, or no longer."""
+        if key in self._by_key:
+            self._by_key.move_to_end(key)
+        return self._by_key.get(key)
 
 
 @dataclass(frozen=True)

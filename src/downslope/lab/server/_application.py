@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import math
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from downslope.lab._messages import LIMITS, Limits, Reply, UploadedFile, data_reply
+from downslope.lab._messages import LIMITS, Limits, Reply, Tables, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, ancestors_of, body_of, disconnected, json_response
 from downslope.lab.server._pages import Door, File, Files, assembled, read_files, scripts
@@ -72,7 +71,7 @@ def application(
         yield
         workers.close()
 
-    files, tables = read_files(static), _Tables(limits.tables)
+    files, tables = read_files(static), Tables(limits.tables)
     files |= scripts(files)
     pages = {path: File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
     app = Starlette(
@@ -109,7 +108,7 @@ class _Verbs:
         limits: the time in which a body must arrive.
     """
 
-    def __init__(self, workers: Workers, tables: _Tables, limits: Limits) -> None:
+    def __init__(self, workers: Workers, tables: Tables, limits: Limits) -> None:
         self._workers = workers
         self._tables = tables
         self._limits = limits
@@ -147,33 +146,6 @@ class _Verbs:
         return table
 
 
-class _Tables:
-    """Uploaded files, in memory; the least recently used give way to new ones.
-
-    Args:
-        capacity: the bytes that they may hold together.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._by_key: OrderedDict[str, UploadedFile] = OrderedDict()
-
-    def keep(self, table: UploadedFile) -> str:
-        """Keep a table and return its key, a hash of its name and content: equal files share one."""
-        key = hashlib.sha256(table.name.encode() + b"\n" + table.data).hexdigest()[:24]
-        self._by_key[key] = table
-        self._by_key.move_to_end(key)
-        while sum(len(kept.data) for kept in self._by_key.values()) > self._capacity:
-            self._by_key.popitem(last=False)
-        return key
-
-    def get(self, key: str) -> UploadedFile | None:
-        """Return the table of a key, or None if it is not kept, or no longer."""
-        if key in self._by_key:
-            self._by_key.move_to_end(key)
-        return self._by_key.get(key)
-
-
 class _Uploads:
     """`POST /api/table?name=houses.csv`: keep a file in memory, and return the key by which requests name it.
 
@@ -182,7 +154,7 @@ class _Uploads:
         limits: the time in which a file must arrive.
     """
 
-    def __init__(self, tables: _Tables, limits: Limits) -> None:
+    def __init__(self, tables: Tables, limits: Limits) -> None:
         self._tables = tables
         self._limits = limits
 

@@ -115,7 +115,9 @@ export class Store {
 
   /** Return what the address says of the state, as a query. */
   #query() {
-    return this.inFragment ? `${location.hash.slice(1)}&${location.search.slice(1)}` : location.search;
+    // A page within another one, as in a notebook, has no address of its own.
+    const query = globalThis.document?.documentElement?.dataset?.query ?? location.search;
+    return this.inFragment ? `${location.hash.slice(1)}&${query.slice(1)}` : query;
   }
 
   /** Return the address of the state, relative to this page. */

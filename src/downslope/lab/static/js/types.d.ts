@@ -416,3 +416,24 @@ export interface Comparison {
   same: string[][];
   python: string;
 }
+
+/** What the page within a notebook says to the page around it. */
+export type FromFrame =
+  | { kind: "ask"; number: number; path: string; body: string | null; visitor: string }
+  | { kind: "stop"; number: number }
+  | { kind: "height"; height: number };
+/** What it hears. */
+export type ToFrame =
+  | { kind: "reply"; number: number; status: number; body: string; isPiece: boolean }
+  | { kind: "theme"; theme: "light" | "dark" };
+/** What the kernel says to the views of a widget. */
+export type FromKernel =
+  | { kind: "page"; view: string; page: string }
+  | { kind: "reply"; view: string; number: number; status: number; body: string; is_piece: boolean };
+/** The model of a widget, as far as the lab needs it. */
+export interface NotebookModel {
+  get(name: "height"): number | null;
+  on(name: "msg:custom", listener: (message: FromKernel) => void): void;
+  off(name: "msg:custom", listener: (message: FromKernel) => void): void;
+  send(message: object): void;
+}
