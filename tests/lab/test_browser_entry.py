@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lab.browser import PHONE, WIDE, overflow, violations
+from lab.browser import PHONE, WIDE, opened, overflow, violations
 from playwright.sync_api import Browser, ViewportSize, expect
 
 from downslope.lab.server._serve import Running, running
@@ -122,3 +127,49 @@ def test_a_page_goes_on_with_its_file_after_a_restart(browser: Browser, tmp_path
         expect(page.locator("#data-rows")).to_have_text("3 rows, 2 columns")
         expect(page.locator("#drop-note")).to_be_hidden()
         context.close()
+
+
+def test_the_lab_through_another_port_of_this_machine(browser: Browser, real_lab: Running) -> None:
+    """As by `ssh -L 9000:localhost:8765`: the browser sees another port, and every page and request goes through it."""
+    with (
+        forwarded(real_lab.address.port) as port,
+        opened(browser, f"http://localhost:{port}/?token={real_lab.token}") as page,
+    ):
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto("/?f=x²&at=x=4&rate=0.1")
+        expect(page.locator("#way")).to_have_attribute("d", re.compile("^M"))
+        page.get_by_role("link", name="Fit", exact=True).click()
+        expect(page.locator("#samples button").first).to_be_visible()
+        assert all(url.startswith(f"http://localhost:{port}/") for url in requested)
+
+
+@contextmanager
+def forwarded(port: int) -> Iterator[int]:
+    """Hand on what comes to another port; yields that port."""
+
+    async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inward, outward = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(copied(reader, outward), copied(inward, writer))
+
+    async def started() -> asyncio.Server:
+        return await asyncio.start_server(taken, "127.0.0.1", 0)
+
+    # In a thread: Playwright has the loop of this one.
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(started(), loop).result(30)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
