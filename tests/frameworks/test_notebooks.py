@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -26,9 +27,11 @@ import jupyter_client  # noqa: E402
 import nbclient  # noqa: E402
 import nbformat  # noqa: E402
 
+from downslope.lab.replies._network_choices import _USUAL  # noqa: E402
 from downslope.lab.server._serve import running  # noqa: E402
 
 SHOWN = 'import downslope as ds\nds.lab.show("x² + 2y²", start={"x": 4, "y": 3}, learning_rate=0.1)'
+TRAINING = {**_USUAL, "hidden": [3], "steps": 40}
 PATIENCE = 180_000  # milliseconds; JupyterLab is 10 MB of scripts
 
 
@@ -197,5 +200,7 @@ def test_the_lab_behind_jupyter_server_proxy(browser: Browser, tmp_path: Path, s
         (cookie,) = (cookie for cookie in page.context.cookies() if cookie["name"] == lab.entry.cookie)
         assert cookie["path"] == f"/user/ada/proxy/{lab.address.port}"
         page.get_by_role("link", name="Network").click()
-        expect(page.locator("#train")).to_have_text("Train again", timeout=PATIENCE)  # it trains by itself, piece by piece
+        expect(page.locator("#train")).to_have_text(
+            "Train again", timeout=PATIENCE
+        )  # it trains by itself, piece by piece
         page.close()
