@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import math
 import random
 import re
+from importlib import resources
 
+import numpy as np
 import pytest
 import sympy
 from lab.asking import ask
@@ -90,9 +93,68 @@ def test_the_numbers_are_right() -> None:
             "minimum": sympy.solve(sympy.diff(valley, x), x)[0],
         },
     }
+    right |= _right_on_learning()
+    assert set(right) == set(LESSONS)
     for chapter, facts in right.items():
         stated = {name: fact["value"] for name, fact in LESSONS[chapter]["facts"].items()}
         assert stated == {name: pytest.approx(float(value), rel=1e-4) for name, value in facts.items()}, chapter
+
+
+def _right_on_learning() -> dict[str, dict[str, object]]:
+    """Return the facts of the chapters on learning, computed anew."""
+    size, price = np.array(_houses()).T
+    slopes, weights = [], [0.0]
+    for _ in range(3):
+        slopes.append(float(np.mean(2 * (weights[-1] * size - price) * size)))
+        weights.append(weights[-1] - 1e-5 * slopes[-1])
+    names = sympy.symbols("w1:5 v1:3")
+    w1, w2, w3, w4, v1, v2 = names
+    sigmoid = [1 / (1 + sympy.exp(-z)) for z in (w1 + 2 * w2, w3 + 2 * w4)]
+    loss = (2 - v1 * sigmoid[0] - v2 * sigmoid[1]) ** 2
+    at = dict(zip(names, (0.5, 0.25, 1, -1, 1, 2), strict=True))
+    gradient = {name: float(sympy.diff(loss, name).subs(at)) for name in names}
+    ends = sorted(np.roots([4, 0, -8, 1]).real)
+    lowest, _, higher = (x**4 - 4 * x**2 + x for x in ends)
+    return {
+        "data": {
+            **{f"slope_{step}": slope for step, slope in enumerate(slopes, 1)},
+            **{f"w_{step}": weights[step] for step in (1, 2, 3)},
+            "w_end": float(size @ price / (size @ size)),
+        },
+        "rate": {
+            "large_1": 10 - 20,
+            "small_1": 10 * 0.998,
+            "small_1000": 10 * 0.998**1000,
+            "right_3": 10 * 0.8**3,
+            "right_20": 10 * 0.8**20,
+            "bound": 2 / 2,
+            "best": 1 / 2,
+        },
+        "chain": {
+            "inner": -2,
+            "outer": 5,
+            "whole": -10,
+            "loss": float(loss.subs(at)),
+            "by_w1": gradient[w1],
+            "loss_after": float(loss.subs({name: value - 0.1 * gradient[name] for name, value in at.items()})),
+        },
+        "pitfalls": {
+            "higher": higher,
+            "lowest": lowest,
+            "saddle_x": 2,
+            "saddle_y": -2,
+            "across": 0,
+            "quarter": sympy.Rational(1, 4),
+        },
+    }
+
+
+def _houses() -> list[tuple[float, float]]:
+    """Return the houses that ship, which are those of the lesson."""
+    with resources.files("downslope.examples").joinpath("houses.csv").open(encoding="utf-8") as file:
+        rows = [(float(row["size"]), float(row["price"])) for row in csv.DictReader(file)]
+    assert LESSONS["data"]["formula"] == "; ".join(f"{size:g} {price:g}" for size, price in rows)
+    return rows
 
 
 @pytest.mark.parametrize("chapter", LESSONS)

@@ -31,6 +31,7 @@ export function mountChapter(page, { finished, follower, go }) {
   let words = null;
   /** The function that the figure shows. @type {Example | null} */
   let shown = null;
+  let choices = 0; // of a function, so that the last one is shown, whichever comes first
 
   byId("check").addEventListener("click", () => check());
   byId("hint").addEventListener("click", () => lesson && words && answer("hint", filledWithFacts(words.chapter(lesson.id, "hint"))));
@@ -141,9 +142,10 @@ export function mountChapter(page, { finished, follower, go }) {
   async function choose(example, otherwise) {
     if (!figure || !lesson) return;
     const now = figure;
+    const turn = ++choices;
     try {
       await (otherwise ? otherwise() : now.show(example));
-      if (figure !== now) return;
+      if (figure !== now || turn !== choices) return;
       shown = example;
       showTrouble(byId("own-trouble"), null);
       walking.show(now.walk);

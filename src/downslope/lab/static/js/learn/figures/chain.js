@@ -175,7 +175,7 @@ export function figure(host, tools) {
     return {
       walk: walkOf(STAGES.length, () => stage, go, (at) => word("stage", { stage: at + 1, count: STAGES.length })),
       stop: () => units.stop(),
-      check: () => ({ right: false, key: "other" }),
+      check: () => null,
     };
   }
 
@@ -190,8 +190,15 @@ export function figure(host, tools) {
     shown?.stop();
   }
 
-  show(lesson).catch(trouble);
-  return { show, check: () => shown?.check() ?? { right: false, key: "other" }, reset, stop, get walk() { return shown?.walk ?? null; } };
+  const coming = show(lesson).catch(trouble);
+
+  /** @type {Figure["check"]} */
+  async function check() {
+    await coming;
+    return shown?.check() ?? null;
+  }
+
+  return { show, check, reset, stop, get walk() { return shown?.walk ?? null; } };
 }
 
 /**

@@ -63,6 +63,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   let descent = null;
   /** @type {Line} */
   let line = { w: 0, b: 0, loss: 0, row: 0 };
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
 
   const middle = () => d3.mean(lattice?.x ?? [1]) || d3.max(lattice?.x ?? [1], Math.abs) || 1;
   /** The indices of the line on the lattice. */
@@ -164,8 +166,9 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   }
 
   /** @type {Figure["check"]} */
-  function check() {
-    if (!lattice) return { right: false, key: "floor" };
+  async function check() {
+    await coming;
+    if (!lattice) return null;
     const [most, least] = [d3.max(lattice.loss.flat()) ?? 1, d3.min(lattice.loss.flat()) ?? 0];
     const here = at();
     const best = d3.minIndex(lattice.loss[here.b]);
@@ -179,7 +182,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     await show(lesson);
   }
 
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }
 

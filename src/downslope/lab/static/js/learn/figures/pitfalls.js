@@ -28,6 +28,10 @@ export function figure(host, tools) {
   /** @type {ReturnType<typeof descents> | ReturnType<typeof trainings> | null} */
   let scene = null;
   let index = 0;
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
+  /** What was chosen last: trainings take so long that another choice may come before them. @type {Example | null} */
+  let chosen = null;
 
   const walk = {
     get count() { return scene?.count ?? 1; },
@@ -44,10 +48,11 @@ export function figure(host, tools) {
 
   /** @param {Example} shown */
   async function show(shown) {
+    chosen = shown;
     busy.textContent = word(shown.settings ? "training" : "walking");
     try {
       const ready = shown.settings ? await trained(shown) : await mended(shown);
-      if (!ready) return;
+      if (!ready || chosen !== shown) return;
       pair.replaceChildren();
       example = shown;
       /** @type {NonNullable<typeof scene>} */
@@ -59,7 +64,7 @@ export function figure(host, tools) {
       trouble(null);
       changed();
     } finally {
-      busy.textContent = "";
+      if (chosen === shown) busy.textContent = "";
     }
   }
 
@@ -96,7 +101,7 @@ export function figure(host, tools) {
     const starts = isLesson ? positionsOf(lesson, "descend", lesson.formula, "start.x") : [];
     let x = lesson.start?.x ?? 0;
     const { plot } = panels[0];
-    const handle = isLesson ? handleIn(plot, { isFlat: true, drag: ([across]) => move(plot.x.invert(across)), nudge: (right) => move(starts[Math.min(Math.max(nearest(starts, x) + right, 0), starts.length - 1)]) }) : null;
+    const handle = isLesson ? handleIn(plot, { isFlat: true, drag: ([across]) => (coming = move(plot.x.invert(across))), nudge: (right) => (coming = move(starts[Math.min(Math.max(nearest(starts, x) + right, 0), starts.length - 1)])) }) : null;
     panels[panels.length - 1].result.after(make("p", { class: "small", lang: "en", text: sentence }));
 
     /** @param {number} wanted */
@@ -139,7 +144,7 @@ export function figure(host, tools) {
       draw: drawAll,
       open() {
         grounds.forEach((ground) => ground.show(grid, name));
-        if (isLesson && read().x !== undefined) move(read().x);
+        if (isLesson && read().x !== undefined) coming = move(read().x);
       },
       start: () => x,
       end: () => shownRuns[0],
@@ -201,8 +206,9 @@ export function figure(host, tools) {
   const endOf = ({ end }) => Object.entries(end).map(([name, value]) => `${name} = ${number(Math.abs(value) < SMALL ? 0 : value, 3)}`).join(", ");
 
   /** @type {Figure["check"]} */
-  function check() {
-    if (!scene || !("lowest" in scene)) return { right: false, key: "higher" };
+  async function check() {
+    await coming;
+    if (!scene || !("lowest" in scene)) return null;
     const { value, end } = scene.end();
     const lowest = scene.lowest();
     const right = value - lowest <= SAME * Math.abs(lowest);
@@ -214,6 +220,6 @@ export function figure(host, tools) {
     await show(lesson);
   }
 
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }

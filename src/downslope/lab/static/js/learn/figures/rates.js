@@ -54,6 +54,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   /** @type {DescentReply | null} */
   let descent = null;
   let row = 0;
+  /** What was requested last: an answer is checked once the figure shows it. @type {Promise<void>} */
+  let coming = Promise.resolve();
 
   const walk = {
     get count() { return descent?.values.length ?? 1; },
@@ -111,7 +113,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     row = 0;
     keep();
     slider.show(positions.length, nearest(positions, rate), `α = ${number(rate)}`);
-    request();
+    coming = request();
   }
 
   function keep() {
@@ -193,7 +195,9 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   }
 
   /** @type {Figure["check"]} */
-  function check() {
+  async function check() {
+    await coming;
+    if (!descent) return null;
     const best = rates?.best ?? NaN, bound = rates?.stable?.[1] ?? Infinity;
     const values = { rate: number(rate), steps: arrival() ?? "–", x: number(descent?.end[Object.keys(descent.end)[0]] ?? null), bound: number(bound) };
     if (Math.abs(rate / best - 1) < 1e-6) return { right: true, key: "right", values };
@@ -216,7 +220,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     await show(lesson);
   }
 
-  show(lesson).catch(trouble);
+  coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
 }
 
