@@ -175,3 +175,134 @@ def test_a_german_phone(browser: Browser, real_lab: Running) -> None:
         expect(tab.get_by_role("heading", level=2, name="Descent")).to_be_visible()
         assert "lang=en" in tab.url or tab.wait_for_url("**lang=en**") is None
         tab.set_viewport_size(WIDE)
+
+
+def test_a_pupil_answers_the_chapters_on_learning_by_keyboard(tab: Page) -> None:
+    arrive(tab, "#chapter=data")
+    reading = tab.locator(".figure-reading")
+    expect(reading).to_contain_text("loss = 46667, w = 0 − 0.00001 × (−46666.7) = 0.4667")
+    answer(tab, "wrong", "a steeper line fits better")
+    line = tab.get_by_role("application", name=re.compile("^The line"))
+    for _ in range(4):
+        line.press("Shift+ArrowRight")
+    answer(tab, "right", "w = 2, b = 0: the loss is 0")
+    tab.get_by_role("slider", name=re.compile("^Lift the line")).press("Shift+ArrowUp")
+    answer(tab, "wrong", "a flatter line fits better")
+    expect(line).to_have_accessible_name(re.compile("b = 25"))
+    weight = tab.get_by_role("slider", name="Weight")
+    for _ in range(2):
+        weight.press("ArrowLeft")
+    answer(tab, "wrong", "the floor of the valley")
+    tab.locator("#scrub").fill("20")
+    expect(reading).to_contain_text("loss = 1.1295")
+    answer(tab, "right", "meets all three houses")
+    hold_usable(tab)
+    tab.get_by_role("button", name="Next: The learning rate").press("Enter")
+
+    expect(reading).to_contain_text("x: 10 → 8 → 6.4 → 5.12 → 4.096 → 3.277 → …")
+    answer(tab, "wrong", "stops short of the bottom: it takes 31 steps")
+    tab.get_by_role("button", name="too large").press("Enter")
+    expect(reading).to_contain_text("x: 10 → −10 → 10 → −10")
+    expect(tab.locator(".figure-finding")).to_contain_text("exactly the largest stable rate")
+    answer(tab, "wrong", "never arrives")
+    tab.get_by_role("button", name="too small").press("Enter")
+    expect(reading).to_contain_text("10 → 9.98 → 9.96")
+    answer(tab, "wrong", "still at x = 8.186")
+    rate = tab.get_by_role("slider", name="α")
+    for _ in range(13):
+        rate.press("ArrowRight")
+    answer(tab, "wrong", "leaps over the bottom")
+    for _ in range(2):
+        rate.press("ArrowLeft")
+    answer(tab, "right", "α = 0.5")
+    hold_usable(tab)
+    tab.get_by_role("button", name="Next: The chain rule").press("Enter")
+
+    answer(tab, "wrong", "Move the second needle first")
+    needle = tab.get_by_role("slider", name="Your needle")
+    for _ in range(3):
+        needle.press("ArrowRight")
+    answer(tab, "wrong", "the rates would be added")
+    for _ in range(7):
+        needle.press("ArrowRight")
+    answer(tab, "wrong", "the direction is not")
+    for _ in range(20):
+        needle.press("ArrowLeft")
+    answer(tab, "right", "18 minutes and 90 points")
+    expect(tab.locator(".dial-value").last).to_have_text("Q = 90 points")
+    hold_usable(tab)
+    tab.get_by_role("button", name="Next: What goes wrong").press("Enter")
+
+    expect(tab.locator(".panel-result").first).to_have_text("x = 1.35: f = −2.619")
+    expect(tab.locator(".panel").first).to_contain_text("other starts of 16 ended lower")
+    expect(tab.locator(".panel-result").last).to_have_text("x = −1.47: f = −5.444")
+    answer(tab, "wrong", "Elsewhere it is −5.444")
+    start = tab.get_by_role("slider", name=re.compile("^Start at"))
+    start.press("ArrowLeft")
+    answer(tab, "wrong", "From x = 1.75")
+    for _ in range(2):
+        start.press("Shift+ArrowLeft")
+    answer(tab, "right", "That was the last chapter")
+    expect(tab.locator("#chapters .done")).to_have_count(4)
+    hold_usable(tab)
+
+
+def test_other_functions_of_the_chapters_on_learning(tab: Page) -> None:
+    tab.set_viewport_size(PHONE)
+    arrive(tab, "#chapter=chain&lang=de")
+    tab.get_by_role("button", name="Ein Netz").click()
+    reading, scrub = tab.locator(".figure-reading"), tab.locator("#scrub")
+    expect(reading).to_contain_text("x₁ = 1")
+    for stage, text in (
+        (1, "σ(1) = 0,731"),
+        (3, "L = (2 − 1,27)² = 0,534"),
+        (6, "∂L/∂w₁ = −1,46 × 0,197 × 1 = −0,287"),
+        (7, "0,529"),
+    ):
+        scrub.fill(str(stage))
+        expect(reading).to_contain_text(text)
+    expect(tab.locator(".figure-caption")).to_contain_text("fällt von 0,534 auf 0,24")
+    assert overflow(tab) <= 0
+    field = tab.get_by_role("textbox")
+    field.fill("y = sin(u); u = x²")
+    field.press("Enter")
+    expect(reading).to_contain_text("dy/dx = dy/du · du/dx")
+
+    arrive(tab, "#chapter=data&at=w=1,b=50")
+    expect(reading).to_contain_text("loss = ")
+    tab.get_by_role("textbox").fill("1 3; 2 5; 4 9")
+    tab.get_by_role("textbox").press("Enter")
+    expect(reading).to_contain_text("loss = 38.33")
+    tab.get_by_role("textbox").fill("1 3; x")
+    tab.get_by_role("textbox").press("Enter")
+    expect(tab.locator("#own-trouble")).to_contain_text("is not a point")
+
+    arrive(tab, "#chapter=rate&at=rate=1.05")
+    expect(tab.locator(".figure-finding")).to_contain_text("above the largest stable rate 1")
+    tab.get_by_role("textbox").fill("x² + 10y²")
+    tab.get_by_role("textbox").press("Enter")
+    expect(tab.locator(".stable-name")).to_have_text("stable up to 0.1")
+
+    tab.goto("about:blank")
+    tab.goto("/learn#chapter=pitfalls")
+    tab.get_by_role("button", name="Saddle").click()
+    expect(tab.locator(".panel").first).to_contain_text("this is a saddle: the curvature is −2 along y")
+    expect(tab.locator(".panel-result").last).to_have_text("x = 0, y = 0.707: f = −0.25")
+    across, up = (
+        tab.locator(".panel .way-line").last.evaluate("(line, side) => line.getBoundingClientRect()[side]", side)
+        for side in ("width", "height")
+    )
+    assert across / up == pytest.approx(1 / 0.6971, rel=0.03)  # one unit is as long along both axes
+    for name, ill, end in (
+        ("Vanishing", "per layer towards the input", "50"),
+        ("Exploding", "First weights|grows", "61.3"),
+    ):
+        tab.get_by_role("button", name=name).click()
+        expect(tab.locator(".panel").first).to_contain_text(re.compile(ill, re.IGNORECASE))
+        expect(tab.locator(".panel-result").first).to_contain_text(f"at the end {end} %")
+        expect(tab.locator(".panel-result").last).to_contain_text("at the end 100 %")
+        expect(tab.locator(".panel").last).to_contain_text("does what the data allow")
+    scrub.fill("10")
+    expect(tab.locator("#count")).to_have_text("step 100")
+    assert overflow(tab) <= 0
+    assert violations(tab) == []
