@@ -19,7 +19,7 @@ def arrive(tab: Page, address: str) -> None:
     """Open a chapter, and wait until its figure has numbers."""
     tab.goto("about:blank")
     tab.goto(f"/learn{address}")
-    expect(tab.locator(".figure-reading").first).to_contain_text("=")
+    expect(tab.locator(".figure-reading").first).to_contain_text(re.compile("[=→]"))
 
 
 def answer(tab: Page, kind: str, words: str) -> None:

@@ -104,6 +104,9 @@ def test_the_gradients_of_a_network_and_the_loss_after_a_step_are_those_of_sympy
     assert reply["nodes"][-1]["value"] == pytest.approx(float(loss.subs(at)), rel=1e-7)
     after = {**at, **{name: at[name] - 0.25 * slopes[name] for name in moved}}
     assert reply["value_after"] == pytest.approx(float(loss.subs(after)), rel=1e-7)
+    assert [edge["local"] for edge in reply["edges"] if edge["target"] == "sigmoid(w1·x1 + w2·x2)"] == [
+        pytest.approx(float(sigmoid(0.05) * (1 - sigmoid(0.05))))
+    ]
     assert nodes["sigmoid(w1·x1 + w2·x2)"]["value"] == pytest.approx(float(sigmoid(0.3 * 1.5 - 0.8 * 0.5)))
 
 

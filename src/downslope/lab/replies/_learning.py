@@ -193,12 +193,12 @@ def backprop(fields: dict[str, Any]) -> dict[str, Any]:
         raise ds.FormulaError(f"this formula has {len(result.nodes)} nodes; the lab draws up to {_NODES}")
     rate, moved = request.number_or_none("rate") or 0.0, request.names("moved")
     after = point | {name: point[name] - rate * float(result.gradient[name]) for name in moved if name in point}
+    names = {node.label: node.name for node in result.nodes}
     return {
         "name": objective.name,
         "read_as": objective.read_as,
         "nodes": [
             {
-                "label": node.label,
                 "name": node.name,
                 "role": node.role,
                 "value": _plain(node.value),
@@ -207,7 +207,7 @@ def backprop(fields: dict[str, Any]) -> dict[str, Any]:
             for node in result.nodes
         ],
         "edges": [
-            {"source": edge.source, "target": edge.target, "local": _plain(edge.local), "passed": _plain(edge.passed)}
+            {"source": names[edge.source], "target": names[edge.target], "local": _plain(edge.local)}
             for edge in result.edges
         ],
         "after": {name: _plain(after[name]) for name in moved if name in after},

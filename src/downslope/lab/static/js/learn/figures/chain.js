@@ -163,7 +163,7 @@ export function figure(host, tools) {
       units.show(stage);
       const filled = {
         ...Object.fromEntries(Object.entries(values).flatMap(([name, { value, gradient }]) => [[name, number(value, 3)], [`d_${name}`, number(gradient, 3)], [`b_${name}`, bracketed(number(gradient, 3))]])),
-        slope: number(pass.edges.find(({ local, target }) => target === example.network.sigmoid && Number.isFinite(local))?.local ?? null, 3),
+        slope: number(pass.edges.find(({ target }) => target === example.network.sigmoid)?.local ?? null, 3),
         rate: number(example.graph.rate), after: number(pass.value_after, 3), w1_after: number(pass.after.w1, 3),
       };
       caption.textContent = word(`stage_${STAGES[stage]}`, filled);
