@@ -294,12 +294,12 @@ def test_other_functions_of_the_chapters_on_learning(tab: Page) -> None:
     )
     assert across / up == pytest.approx(1 / 0.6971, rel=0.03)  # one unit is as long along both axes
     for name, ill, end in (
-        ("Vanishing", "per layer towards the input", "50"),
-        ("Exploding", "First weights|grows", "61.3"),
+        ("Vanishing", "per layer towards the input", "50 %"),
+        ("Exploding", "First weights|grows", r"[56]\d"),
     ):
         tab.get_by_role("button", name=name).click()
         expect(tab.locator(".panel").first).to_contain_text(re.compile(ill, re.IGNORECASE))
-        expect(tab.locator(".panel-result").first).to_contain_text(f"at the end {end} %")
+        expect(tab.locator(".panel-result").first).to_contain_text(re.compile(f"at the end {end}"))
         expect(tab.locator(".panel-result").last).to_contain_text("at the end 100 %")
         expect(tab.locator(".panel").last).to_contain_text("does what the data allow")
     scrub.fill("10")
