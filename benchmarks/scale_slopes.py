@@ -55,14 +55,14 @@ def series(what: str, sizes: Sequence[int], prepared: Callable[[int], Callable[[
 def starts(size: int) -> Callable[[], Any]:
     """Return a multistart of so many starts."""
     box = {"x": (-3.0, 3.0), "y": (-3.0, 3.0)}
-    return lambda: ds.multistart("x⁴ - 8x² + x + y⁴ - 8y² + y", box, starts=size, steps=200)
+    return lambda: ds.multistart("x⁴ - 8x² + x + y⁴ - 8y² + y", box, starts=size)
 
 
 def coordinates(size: int) -> Callable[[], Any]:
     """Return a multistart in so many coordinates."""
     names = [f"x{number}" for number in range(1, size + 1)]
     text = " + ".join(f"{name}⁴ - 8{name}² + {name}" for name in names)
-    return lambda: ds.multistart(text, dict.fromkeys(names, (-3.0, 3.0)), starts=2000, steps=200)
+    return lambda: ds.multistart(text, dict.fromkeys(names, (-3.0, 3.0)), starts=2000)
 
 
 def trials(size: int) -> Callable[[], Any]:
@@ -119,7 +119,7 @@ def layers(count: int) -> Callable[[], Any]:
 
 def slopes() -> None:
     """Print all series."""
-    series("starts of a multistart", [1000, 4000, 16_000, 64_000], starts)
+    series("starts of a multistart", [10_000, 20_000, 40_000, 80_000], starts)
     series("coordinates, 2000 starts", [2, 4, 8, 16], coordinates)
     series("trial trainings", [2, 4, 8, 16], trials)
     series("rows, read into memory", [10_000, 40_000, 160_000, 640_000], reading)
@@ -127,4 +127,4 @@ def slopes() -> None:
         series("rows, streamed: the pass before", [40_000, 160_000, 640_000, 1_280_000], surveying(Path(folder)))
     series("rows, 500 steps of 64", [1000, 10_000, 100_000, 1_000_000], steps_of)
     series("units², 100 steps of 64", [128, 256, 512, 1024], parameters)
-    series("layers, 300 steps recorded", [4, 8, 16, 32], layers)
+    series("layers, 300 steps recorded", [2, 4, 8, 16], layers)

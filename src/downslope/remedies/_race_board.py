@@ -277,9 +277,9 @@ class Board(Generic[S]):
 
         Those that are too short to race come behind the others in their own order: nothing speaks against them.
         """
-        unchanged, *shorts = self.shorts(entrants) or [None]
-        of_entrant = {job.specification: runs.get(job) for job in shorts}
-        control = None if unchanged is None else runs.get(unchanged)
+        shorts = self.shorts(entrants)
+        of_entrant = {job.specification: runs.get(job) for job in shorts[1:]}
+        control = runs.get(shorts[0]) if shorts else None
         shortened = [(entrant, self.subject.shortened(entrant.specification, SHORT)) for entrant in entrants]
         for entrant, short in shortened:
             if short is not None:
@@ -325,10 +325,10 @@ class Board(Generic[S]):
 
     def moving(self, entrants: Sequence[Entrant[S]], runs: Mapping[TrialJob[S], TrialRun | None]) -> list[Entrant[S]]:
         """Return the entrants that stay finite over ten steps and move their quantity, where so few steps tell."""
-        unchanged, *looks = self.looks(entrants) or [None]
-        control = None if unchanged is None else runs.get(unchanged)
+        looks = self.looks(entrants)
+        control = runs.get(looks[0]) if looks else None
         shown = {} if control is None else control.moved
-        of_look = {job.specification: runs.get(job) for job in looks}
+        of_look = {job.specification: runs.get(job) for job in looks[1:]}
         kept = []
         for entrant in entrants:
             look, name = self.subject.shortened(entrant.specification, 0.0), entrant.remedy.moves

@@ -23,7 +23,7 @@ import numpy as np
 from downslope.networks.data._survey import StreamedRows
 
 _WINDOW_BYTES = 1 << 28  # of encoded rows, in all lanes together
-_MOST_LANES = 64
+_MOST_LANES = 1024
 _NUMBER = 4  # bytes
 
 Pair = tuple[np.ndarray, np.ndarray]
