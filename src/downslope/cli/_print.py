@@ -211,7 +211,8 @@ def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool, evide
 
 Ranges = Mapping[str, tuple[float, float]] | None
 KINDS = ("auto", "curve", "landscape", "surface", "progress", "animation")
-_SUFFIXES = (".png", ".svg", ".pdf", ".tif", ".gif")
+_MOVING = (".gif", ".apng")
+_SUFFIXES = (".png", ".svg", ".pdf", ".tif", *_MOVING)
 
 
 def check_file(plot: Path | None) -> None:
@@ -237,7 +238,7 @@ def write_descent(
     check_file(plot)
     variables = len(objective.names or ())
     if kind == "auto":
-        kind = "animation" if plot.suffix == ".gif" else "curve" if variables == 1 else "landscape"
+        kind = "animation" if plot.suffix.lower() in _MOVING else "curve" if variables == 1 else "landscape"
     if kind == "animation" and trace is not None:
         return ds.draw.animate(objective, trace, plot, bounds=bounds)
     if kind == "progress" and trace is not None:
@@ -273,8 +274,8 @@ def write_figure(picture: Callable[[], Any], plot: Path) -> Path:
 
 
 def write_still_or_moving(plot: Path, picture: Callable[[], Any], animation: Callable[[Path], Path] | None) -> Path:
-    """Write a still picture, or a moving one into a GIF, and return its file."""
-    if plot.suffix.lower() != ".gif":
+    """Write a still picture, or a moving one into a GIF or an APNG, and return its file."""
+    if plot.suffix.lower() not in _MOVING:
         return write_figure(picture, plot)
     if animation is None:
         raise ds.SettingError("there is no moving picture of this", hint="the file's name may end in .png")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +29,11 @@ _MOST_FRAMES = 90
 def write(
     axes: Axes, target: Path, moments: Sequence[int], show: Callable[[int], Sequence[Any]], frames_per_second: int
 ) -> None:
-    """Write a GIF with a frame for each moment: what stays is drawn once, and only what moves for each frame.
+    """Write a frame for each moment: what stays is drawn once, and only what moves for each frame.
 
     Args:
         axes: the axes with the drawn picture.
-        target: the file.
+        target: the file, a GIF or an APNG by its name.
         moments: what `show` is called with, frame by frame.
         show: moves what moves, and returns it.
         frames_per_second: how fast.
@@ -57,11 +57,21 @@ def write(
         frames.append(np.array(canvas.buffer_rgba())[..., :3])
     each = 1000 // whole("frames_per_second", frames_per_second, most=1000)
     durations = [each] * (len(frames) - 1) + [each * _HELD]
-    # A GIF has 256 colours. Choosing them costs more than all the drawing, so that all frames share one choice.
-    chosen = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])).quantize()
-    first, *others = (Image.fromarray(frame).quantize(palette=chosen, dither=Image.Dither.NONE) for frame in frames)
+    first, *others = map(Image.fromarray, frames) if target.suffix.lower() == ".apng" else _with_few_colours(frames)
     with written(target) as partial:
         first.save(partial, save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def _with_few_colours(frames: Sequence[np.ndarray]) -> Iterator[Any]:
+    """Yield frames with 256 colours, as many as a GIF has.
+
+    Choosing them costs more than all the drawing, so that all frames share one choice.
+    """
+    from PIL import Image
+
+    chosen = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])).quantize()
+    for frame in frames:
+        yield Image.fromarray(frame).quantize(palette=chosen, dither=Image.Dither.NONE)
 
 
 @picture(
@@ -77,12 +87,12 @@ def animate(
     bounds: inputs.Bounds = None,
     frames_per_second: int = 12,
 ) -> Path:
-    """Write the way down as a GIF.
+    """Write the way down as a moving picture: a GIF, or an APNG, which keeps all colours.
 
     Args:
         objective: what was descended, of one or two variables: a formula, its text, or an objective.
         trace: the descent; a long one is shown in up to 90 pictures.
-        file: where to, its name ending in .gif.
+        file: where to, its name ending in .gif or .apng.
         bounds: the ranges to show, by name.
         frames_per_second: how fast.
 
@@ -90,7 +100,7 @@ def animate(
         The file's path.
 
     Raises:
-        SettingError: if the file's name does not end in .gif.
+        SettingError: if the file's name does not end in .gif or .apng.
     """
     target, function = inputs.file_of(file), inputs.objective_of(objective)
     trace = inputs.trace_of(trace, "animate")

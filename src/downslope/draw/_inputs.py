@@ -186,16 +186,19 @@ def panels_of(axes: Any, count: int, new: Callable[[], list[Axes]]) -> list[Axes
     return panels
 
 
+MOVING = (".gif", ".apng")  # the suffixes of moving pictures
+
+
 def file_of(file: str | Path) -> Path:
     """Return where a moving picture is written.
 
     Raises:
-        SettingError: if it is no path, its name does not end in .gif, or it cannot be written.
+        SettingError: if it is no path, its name does not end in .gif or .apng, or it cannot be written.
     """
     if not isinstance(file, str | Path):
         raise SettingError(f"a moving picture is written to a file, not {described(file)}", hint='"way.gif"')
     target = Path(file)
-    if target.suffix.lower() != ".gif":
-        raise SettingError(f"a moving picture is a GIF; {target.name!r} does not end in .gif")
+    if target.suffix.lower() not in MOVING:
+        raise SettingError(f"a moving picture is a GIF or an APNG; {target.name!r} does not end in .gif or .apng")
     refuse_unwritable(target)
     return target

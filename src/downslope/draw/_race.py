@@ -84,18 +84,18 @@ def _names_below(axes: Axes) -> None:
     order=20,
 )
 def animate_race(result: Race | Sweep, file: str | Path, *, frames_per_second: int = 12) -> Path:
-    """Write several descents of one or two variables, racing each other, as a GIF.
+    """Write several descents of one or two variables, racing each other, as a GIF or an APNG.
 
     Args:
         result: a race of methods, or a sweep of rates, of which three are drawn.
-        file: where to, its name ending in .gif.
+        file: where to, its name ending in .gif or .apng.
         frames_per_second: how fast.
 
     Returns:
         The file's path.
 
     Raises:
-        SettingError: if the file's name does not end in .gif, or there are more variables.
+        SettingError: if the file's name does not end in .gif or .apng, or there are more variables.
     """
     result, target = inputs.result_of(result, "animate_race", inputs.RACE), inputs.file_of(file)
     if len(result.objective.names or ()) not in (1, 2):

@@ -42,6 +42,15 @@ test("a part is widened to the shape of the picture, and never beyond what was r
   assert.deepEqual(landIn([PLANE], { ratio: 1 }, { x: [-30, 5], y: [-4, 4] }).box.x, [-10, 5]);
 });
 
+test("a part of the recorded surface has the heights between the recorded ones", () => {
+  const heights = { side: 5, steps: 40, low: 0, high: 20, values: d3.range(25).map((index) => 10 * (index % 5)) };
+  const part = landIn([{ ...PLANE, heights }], {}, { x: [-5, 5], y: [0, 10] }).heights;
+  assert.deepEqual(part, { side: 5, steps: 40, low: 5, high: 15, values: d3.range(25).map((index) => 10 * (index % 5)) });
+  const gap = { ...heights, values: heights.values.map((value, index) => (index === 12 ? -1 : value)) };
+  assert.deepEqual(landIn([{ ...PLANE, heights: gap }], {}, { x: [-10, 10], y: [-10, 10] }).heights.values.slice(0, 6), [0, 10, 20, 30, 40, 0]);
+  assert.equal(landIn([{ ...PLANE, heights: gap }], {}, { x: [-10, 10], y: [-10, 10] }).heights.values[12], -1);
+});
+
 test("the smallest recorded plane that holds a part is taken", () => {
   const finer = { ...PLANE, box: { x: [-5, 5], y: [-5, 5] }, cells: 7 };
   assert.equal(landIn([finer, PLANE], {}, { x: [0, 1], y: [0, 1] }).cells, 7);

@@ -23,6 +23,7 @@ _SHAPES = ((1.0, 1.7), (0.55, 2.6))  # ratios of width to height for which the o
 _OF_BEST = (0.1, 0.4, 1.0)  # a few rates, as shares of the best one
 _OF_BOUND = (0.97, 1.1)  # and of the largest stable one
 _OF_PICTURE = ["grid", "box", "ratio", "equal", "heights"]  # fields of a request that only choose what is drawn
+_VIEW = [-60, 30]  # degrees: the surface, as at a first visit
 _OF_ARITHMETIC = 5  # digits
 _SLACK = 2000  # bytes of the note, and of rounding
 
@@ -73,7 +74,7 @@ def _note(about: dict[str, Any]) -> str:
     what = listed([*kept, "the steps of each descent"])
     return (
         f"Recorded with downslope {ds.__version__}: {what}. The slider and the start move among these. Other formulas, "
-        "methods and numbers of steps, races and the surface need “downslope lab”."
+        "methods and numbers of steps, and races, need “downslope lab”."
     )
 
 
@@ -88,7 +89,7 @@ def _recorded(request: dict[str, Any], most: int) -> Iterator[str | Recording]:
     over, home, box = first["over"], base["start"], {name: tuple(first["box"][name]) for name in first["over"]}
     all_rates, few = _rates(base, first["rate"])
     starts = [home, *_lattice(home, over, box)]
-    state = {"f": base["formula"], "at": home, "rate": first["rate"]}
+    state = {"f": base["formula"], "at": home, "rate": first["rate"], "surface": _VIEW if len(over) == 2 else None}
     about = {
         "first": {**state, "method": base["method"], "steps": base["steps"], "over": base["over"]},
         "starts": [home],
@@ -173,7 +174,7 @@ def _lands(base: dict[str, Any], over: Sequence[str], box: dict[str, tuple[float
     if len(over) == 2:
         filled = [[filling(box, tuple(over), ratio) for ratio in shapes] for shapes in _SHAPES]
         boxes = [{n: (min(b[n][0] for b in each), max(b[n][1] for b in each)) for n in over} for each in filled]
-    return [grid({**base, "box": {name: list(span) for name, span in each.items()}}) for each in boxes]
+    return [grid({**base, "box": {name: list(span) for name, span in each.items()}, "heights": True}) for each in boxes]
 
 
 def _rates_at(base: dict[str, Any], start: Point) -> list[Entry]:

@@ -47,4 +47,6 @@ VERBS = {
 STREAMS = {
     "train": "downslope.lab.replies._training:train",
     "prescribe": "downslope.lab.replies._training:prescribe",
+    "page": "downslope.lab.recordings._streams:page",
+    "animation": "downslope.lab.recordings._streams:animation",
 }

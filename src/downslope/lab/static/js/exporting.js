@@ -121,7 +121,7 @@ async function copy(text) {
  * @param {string} name
  * @param {Blob} blob
  */
-function save(name, blob) {
+export function save(name, blob) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -1,6 +1,6 @@
 /** The part of a recorded objective that a picture shows: cut out in the page, since pictures have every shape. */
 
-/** @import { Range } from "./types.d.ts" */
+/** @import { Heights, Range } from "./types.d.ts" */
 /** @typedef {import("./types.d.ts").Grid} Land */
 /** @typedef {Record<string, Range>} Box */
 
@@ -84,8 +84,39 @@ function cut(land, box) {
   const moved = (points) => points.map((cell, index) => maps[index % 2](cell));
   return {
     ...land, box,
+    heights: land.heights && meshOf(land.heights, land.over.map((name) => [land.box[name], box[name]])),
     bands: land.bands.map((band) => ({ ...band, polygons: band.polygons.map((rings) => rings.map(moved)) })),
     lines: land.lines.map(({ level, lines }) => ({ level, lines: lines.map(moved) })),
+  };
+}
+
+/**
+ * Return the heights of a surface in a smaller box: between the recorded corners, on lines from one to the next.
+ *
+ * @param {Heights} heights
+ * @param {[whole: Range, part: Range][]} axes
+ * @returns {Heights}
+ */
+function meshOf(heights, axes) {
+  const { side, values, steps, low, high } = heights;
+  const places = axes.map(([[least, most], [from, to]]) => Array.from({ length: side }, (_, index) => {
+    const at = ((from + ((to - from) * index) / (side - 1) - least) / (most - least)) * (side - 1);
+    const first = Math.min(side - 2, Math.max(0, Math.floor(at)));
+    return { first, share: Math.min(1, Math.max(0, at - first)) };
+  }));
+  const inside = places[1].flatMap((up) => places[0].map((across) => {
+    const corner = up.first * side + across.first;
+    const [a, b, c, d] = [corner, corner + 1, corner + side, corner + side + 1].map((index) => values[index]);
+    const below = a + (b - a) * across.share, above = c + (d - c) * across.share;
+    return Math.min(a, b, c, d) < 0 ? -1 : below + (above - below) * up.share;
+  }));
+  const there = inside.filter((value) => value >= 0);
+  const [least, most] = [Math.min(...there), Math.max(...there)];
+  if (!(most > least)) return heights;
+  const scale = (high - low) / steps;
+  return {
+    side, steps, low: low + least * scale, high: low + most * scale,
+    values: inside.map((value) => (value < 0 ? -1 : Math.round(((value - least) / (most - least)) * steps))),
   };
 }
 

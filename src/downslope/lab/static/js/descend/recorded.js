@@ -16,7 +16,7 @@ import { answerFromRecording } from "../recorded.js";
 import { newStore } from "./state.js";
 import { mountDescend } from "./whole.js";
 
-const FIXED = { race: null, surface: null };
+const FIXED = { race: null, sweep: /** @type {0} */ (0), example: null };
 const FIELDS = ["formula", "steps", "rate-field"];
 /** @type {Record<string, [axis: number, way: number]>} */
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [1, -1], ArrowUp: [1, 1] };
@@ -34,7 +34,7 @@ function begin(page) {
 /** Return the nearest recorded state. @param {State} state @returns {State} */
 function allowed(state) {
   const at = state.at ? nearestStart(state.at) : starts[0];
-  return { ...state, ...first, ...FIXED, at, rate: nearestRate(state.rate ?? first.rate ?? null, ratesAt(at)), step: state.step, view: state.view };
+  return { ...state, ...first, ...FIXED, at, rate: nearestRate(state.rate ?? first.rate ?? null, ratesAt(at)), step: state.step, view: state.view, surface: state.surface };
 }
 
 /** @param {Record<string, number>} at */

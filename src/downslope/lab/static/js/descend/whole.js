@@ -4,6 +4,8 @@
 /** @import { State } from "./state.js" */
 
 import { ask } from "../api.js";
+import { byId } from "../elements.js";
+import { mountSaving } from "../saving.js";
 import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
 import { mountShell } from "../shell.js";
@@ -42,8 +44,20 @@ export function mountDescend(store) {
   mountDerivation(page);
   mountSurface(page);
   mountExports(page, { event: "descent", written: () => page.descent, frame, name: "descent", csv: () => ask("export", page.request({ format: "csv" })) });
+  mountFiles(page);
   begin(page);
   return page;
+}
+
+/** Connect the buttons that save the walk as a moving picture, and the page as a file. @param {Descent} page */
+function mountFiles(page) {
+  const state = byId("saving-state");
+  for (const kind of ["gif", "apng"]) {
+    const request = () => page.request({ kind, box: page.grid?.box ?? null });
+    mountSaving(byId(`save-${kind}`, HTMLButtonElement), { verb: "animation", state, request, say: () => "The walk is being drawn …" });
+  }
+  const rate = () => page.state.rate ?? page.descent?.rate ?? null;
+  mountSaving(byId("save-page", HTMLButtonElement), { verb: "page", state, request: () => page.request({ page: "descend", rate: rate() }), say: (doing) => `Recording: ${doing} …` });
 }
 
 /** Request the first picture, and then what can wait. @param {Descent} page */

@@ -2,6 +2,7 @@
 
 import { byId, make } from "../elements.js";
 import { Page } from "../page.js";
+import { mountSaving } from "../saving.js";
 import { mountShell } from "../shell.js";
 import { mountChapter } from "./chapter.js";
 import { mountNotes } from "./pinned.js";
@@ -103,6 +104,12 @@ async function begin() {
     else if (changed.has("done")) showCourse();
     if (changed.has("teach")) teaching.show(words);
   });
+  for (const part of ["chapter", "course"]) {
+    mountSaving(byId(`save-${part}`, HTMLButtonElement), {
+      verb: "page", state: byId("saving-state"), say: () => words.page("saving"),
+      request: () => ({ page: "learn", chapter: part === "course" ? null : chapters[indexOf(page.state.chapter)].id }),
+    });
+  }
   speak();
   showChapter();
 }
