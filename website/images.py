@@ -142,8 +142,24 @@ def _running(page: Page) -> None:
     page.wait_for_timeout(3000)
 
 
+def _counted(page: Page) -> None:
+    page.locator(".figure-reading", has_text="=").first.wait_for()
+    page.wait_for_timeout(1500)
+
+
+def _checked(page: Page) -> None:
+    _counted(page)
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.locator("#answer p").wait_for()
+    page.wait_for_timeout(500)
+
+
 COFFEE = "/fit?sample=coffee.csv&f=temperature+%3D+a+%2B+b·e^(-k·minutes)&start=a=60,b=20,k=0.2"
 SHOTS = (
+    Shot("learn-slope-light.png", "/learn#chapter=slope&at=x=2,h=2", "light", _counted, 860),
+    Shot("learn-partial-light.png", "/learn#chapter=partial&at=T=160,t=8", "light", _counted, 860),
+    Shot("learn-compass-dark.png", "/learn#chapter=compass&at=x=3,y=1,turn=43", "dark", _checked, 860),
+    Shot("learn-descent-light.png", "/learn#chapter=descent&at=x=0,rate=0.1,step=4", "light", _counted, 860),
     Shot("lab-descend-light.png", "/?f=f(x,y)=x²%2B2y²&at=x=4,y=3&rate=0.1&steps=100", "light", _at_step(3)),
     Shot("lab-race-dark.png", "/?f=f(x,y)=(1-x)²%2B100(y-x²)²&at=x=-1.2,y=1&rate=0.001&steps=100", "dark", _raced),
     Shot("lab-fit-light.png", COFFEE, "light", _drawn),

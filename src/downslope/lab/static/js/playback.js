@@ -16,7 +16,8 @@ export const PICTURES = {
 };
 const LONGEST = 9000; // milliseconds that playing takes at most, at the usual pace
 const PACE = [28, 420]; // milliseconds of a step, at least and at most
-const PACES = /** @type {const} */ ([["¼×", 0.25], ["½×", 0.5], ["1×", 1], ["2×", 2], ["4×", 4]]);
+/** The paces: their texts, and how many times as quick they are as usual. */
+export const PACES = /** @type {const} */ ([["¼×", 0.25], ["½×", 0.5], ["1×", 1], ["2×", 2], ["4×", 4]]);
 const REST = 900; // milliseconds at the end, before it begins anew
 /** Elements that do something of their own with the space bar. */
 const OWN_SPACE = "input, select, textarea, button, summary, a, [contenteditable], [role=region]";

@@ -4,9 +4,10 @@
 /** @import { Walk } from "./types.d.ts" */
 
 import { byId, make } from "../elements.js";
-import { icon, PICTURES } from "../playback.js";
+import { icon, PACES, PICTURES } from "../playback.js";
 
-const PACES = { slow: 2200, steady: 1100, quick: 450 }; // milliseconds of a step
+const STEP = 1100; // milliseconds of a step at the usual pace, and at most of all steps together
+const LONGEST = 16_000;
 /** @type {Record<string, number>} */
 const KEYS = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 };
 
@@ -19,6 +20,11 @@ export function mountWalking({ isTeaching }) {
   const scrub = byId("scrub", HTMLInputElement);
   const [play, back, forward] = ["play", "back", "forward"].map((id) => byId(id, HTMLButtonElement));
   const pace = byId("pace", HTMLSelectElement);
+  const loop = byId("loop");
+  let isLooped = false;
+  pace.append(...PACES.map(([text, factor]) => make("option", { value: factor, text })));
+  pace.value = "1";
+  loop.append(icon(PICTURES.loop));
   back.append(icon(PICTURES.back));
   forward.append(icon(PICTURES.forward));
   play.append(icon(PICTURES.play));
@@ -34,6 +40,10 @@ export function mountWalking({ isTeaching }) {
   play.addEventListener("click", () => (playing ? stop() : start()));
   scrub.addEventListener("input", () => (stop(), walk?.go(Number(scrub.value))));
   pace.addEventListener("change", () => playing && (stop(), start()));
+  loop.addEventListener("click", () => {
+    isLooped = !isLooped;
+    loop.setAttribute("aria-pressed", String(isLooped));
+  });
   document.addEventListener("keydown", (event) => {
     if (!walk || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || isTaken(event)) return;
     const way = KEYS[event.key];
@@ -53,9 +63,10 @@ export function mountWalking({ isTeaching }) {
     if (!walk || walk.count < 2) return;
     if (walk.index >= walk.count - 1) walk.go(0);
     playing = setInterval(() => {
-      if (walk && walk.index < walk.count - 1) walk.go(walk.index + 1);
-      if (!walk || walk.index >= walk.count - 1) stop();
-    }, PACES[/** @type {keyof typeof PACES} */ (pace.value)] ?? PACES.steady);
+      if (!walk) return stop();
+      walk.go(walk.index >= walk.count - 1 ? 0 : walk.index + 1);
+      if (walk.index >= walk.count - 1 && !isLooped) stop();
+    }, Math.min(STEP, LONGEST / walk.count) / Number(pace.value));
     turn();
   }
 
@@ -91,10 +102,8 @@ export function mountWalking({ isTeaching }) {
   /** @param {Words} spoken */
   function speak(spoken) {
     words = spoken;
-    const { value } = pace;
-    pace.replaceChildren(...Object.keys(PACES).map((name) => make("option", { value: name, text: spoken.page(name) })));
-    pace.value = value || "steady";
-    for (const [button, key] of /** @type {[HTMLElement, string][]} */ ([[back, "step_back"], [forward, "step_forward"]])) {
+    const named = /** @type {[HTMLElement, string][]} */ ([[back, "step_back"], [forward, "step_forward"], [pace, "pace"], [loop, "loop"]]);
+    for (const [button, key] of named) {
       button.title = spoken.page(key);
       button.setAttribute("aria-label", button.title);
     }
