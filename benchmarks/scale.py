@@ -19,9 +19,13 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import downslope as ds
@@ -50,8 +54,11 @@ def executor_of(engine: str, workers: int) -> Iterator[Any]:
         with loky.ProcessPoolExecutor(workers) as pool:
             yield pool
     else:
+        import dask  # pyright: ignore[reportMissingImports] - an extra
         from distributed import Client, LocalCluster  # pyright: ignore[reportMissingImports] - an extra
 
+        # Of a worker that was killed and that a starved machine starts again in more than 15 s, Dask closes the nanny.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
         with cluster, Client(cluster) as client:
             yield client
@@ -60,52 +67,127 @@ def executor_of(engine: str, workers: int) -> Iterator[Any]:
 def trial_units(steps: int) -> list[Unit]:
     """Return the trainings of five structures with eight seeds each."""
     setups = [ds.Setup.of(None, "iris", hidden=(units,), steps=steps, **QUIET) for units in HIDDEN]
-    return [Unit(_trial._run, setup, (seed, (), False)) for seed in range(SEEDS) for setup in setups]
+    jobs = [_trial.TrialJob(setup, seed) for seed in range(SEEDS) for setup in setups]
+    return [_trial.unit_of(job) for job in jobs]
 
 
 def _nothing(_: Any, number: int) -> int:
     return number
 
 
-def _cpu(_: Any, __: int) -> tuple[int, float, int]:
-    time.sleep(0.2)  # so that every worker gets one
-    return os.getpid(), time.process_time(), len(worker._SHARED)
+def _importing() -> float:
+    """Return the CPU seconds that a process takes to load what trials need."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = "import downslope.remedies, jax, polars; jax.devices()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def cpu_of(crew: Crew, workers: int) -> tuple[float, dict[int, int]]:
-    """Return the CPU seconds of this process and its workers so far, and the structures that each has built."""
-    known = {process: (cpu, built) for process, cpu, built in crew.results(_each(_cpu, 4 * workers))}
-    if os.getpid() in known:
-        return time.process_time(), {}
-    return time.process_time() + sum(cpu for cpu, _ in known.values()), {p: built for p, (_, built) in known.items()}
+def _built(_: Any, __: int) -> tuple[int, int]:
+    time.sleep(0.5)
+    return os.getpid(), len(worker._SHARED)
 
 
 def _each(function: Callable[..., Any], count: int) -> list[Unit]:
     return [Unit(function, None, (number,)) for number in range(count)]
 
 
+def _cpu(process: int | None = None) -> float:
+    """Return the CPU seconds of a process, or this one, and of all that it began, as far as they live."""
+    import psutil  # pyright: ignore[reportMissingModuleSource] - comes with Dask
+
+    first = psutil.Process(process)
+    times = [each.cpu_times() for each in (first, *first.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
+
+
+@contextlib.contextmanager
+def _without_work(engine: str, workers: int) -> Iterator[Callable[[], float]]:
+    """Begin an executor that gets no work, in a process of its own; yield what says the CPU seconds of it so far.
+
+    Timers of Dask's processes cost the more the longer a round takes, and so the more the busier the machine is.
+    """
+    if engine != "dask":
+        yield lambda: 0.0
+        return
+    command = [sys.executable, "-m", "benchmarks.scale", "idle", "--workers", str(workers)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield lambda: _cpu(process.pid)
+        process.stdin.close()
+
+
+def idle(engine: str, workers: int) -> None:
+    """Hold an executor without work until the input ends."""
+    with executor_of(engine, workers):
+        print("ready", flush=True)
+        sys.stdin.read()
+
+
 def trials(engine: str, workers: int, steps: int) -> None:
-    """Print what 40 trainings of five structures cost on an executor and on threads, in one run."""
-    scores: dict[str, list[float]] = {}
-    cost: dict[str, list[float]] = {}
+    """Print what 40 trainings of five structures cost on an executor and on threads, in one run.
+
+    Not counted are what it takes to start Dask's processes, which here load the modules as well, and what their timers
+    cost while they have no work, as the twin shows; each is printed. Scheduler, messages, building and runs count.
+    """
+    import jax
+
+    jax.devices()  # so that threads import nothing while they are measured
+    imports = min(_importing() for _ in range(3))
+    scores: list[float] = []
+    cost: dict[str, dict[str, float]] = {}
     for name in ("threads", engine):
-        with executor_of(name, workers) as executor, Crew(executor) as crew:
+        before = _cpu()
+        with (
+            executor_of(name, workers) as executor,
+            Crew(executor) as crew,
+            _without_work(name, workers) as twin,
+        ):
+            spent = {"start": _cpu() - before - twin()}
+            print(f"{name}: CPU to start {spent['start']:.1f} s", flush=True)
+
+            def measured(units: list[Unit], crew: Crew = crew, twin: Callable[[], float] = twin) -> tuple[Any, ...]:
+                """Return the results, seconds, CPU seconds of work, and those of processes without work meanwhile."""
+                began, idle, before = time.perf_counter(), twin(), _cpu()
+                results = crew.results(units)
+                whole, idle = _cpu() - before, twin() - idle
+                # Once for the others themselves, which this process has begun too, and once for what they stand for.
+                return results, time.perf_counter() - began, whole - 2 * idle, idle
+
             crew.results(_each(_nothing, 50))
-            began = time.perf_counter()
-            crew.results(_each(_nothing, 500))
-            print(f"{name:8} an empty unit {1000 * (time.perf_counter() - began) / 500:6.2f} ms")
-            for number in range(2):
-                before, _ = cpu_of(crew, workers)
-                began = time.perf_counter()
-                runs = crew.results(trial_units(steps))
-                wall = time.perf_counter() - began
-                after, built = cpu_of(crew, workers)
-                cost.setdefault(name, []).append(after - before)
-                scores.setdefault(name, [run.score for run in runs])
-                assert scores[name] == [run.score for run in runs] == scores["threads"]
-                print(f"{name:8} round {number + 1}: {wall:6.2f} s, CPU {after - before:6.2f} s, built {built}")
-    first, again = (ours / theirs for ours, theirs in zip(cost[engine], cost["threads"], strict=True))
-    print(f"scores identical; CPU over that of threads: {first:.2f} first, {again:.2f} again")
+            _, wall, cpu, idle = measured(_each(_nothing, 500))
+            print(f"{name}: an empty unit {2 * wall:.2f} ms, CPU {2 * cpu:.2f} ms and {2 * idle:.2f} ms without work")
+            for number in ("first", "again"):
+                runs, wall, spent[number], idle = measured(trial_units(steps))
+                spent[f"idle {number}"] = idle
+                scores = scores or [run.score for run in runs]
+                assert scores == [run.score for run in runs]
+                print(
+                    f"{name}: {number} {wall:6.2f} s, CPU {spent[number]:.2f} s and {idle:.2f} s without work",
+                    flush=True,
+                )
+            if name != "threads":
+                built = [crew._builds.of(unit.kind).workers for unit in trial_units(steps)[: len(HIDDEN)]]
+                known = dict(crew.results(_each(_built, 2 * workers)))
+                print(f"structures built by each worker: {list(known.values())}; {list(map(len, built))} by structure")
+            cost[name] = spent
+    theirs, ours = cost["threads"], cost[engine]
+    loading = 0.0 if engine == "threads" else workers * imports
+    print(f"scores identical; what trials import takes each process {imports:.2f} s of CPU")
+    print("CPU of driver, scheduler and workers over that of threads, 40 trials of 5 structures, without starting:")
+    for words, idle, added in (
+        ("", 0, 0.0),
+        (", imports of each process counted", 0, imports),
+        (", timers as well", 1, 0),
+    ):
+        first, again = (
+            (ours[number] + idle * ours[f"idle {number}"] + (added and added + loading)) / (theirs[number] + added)
+            for number in ("first", "again")
+        )
+        print(f"  first {first:.2f}, again {again:.2f}{words}")
 
 
 def multistart(engine: str, workers: int, starts: int, size: int, steps: int) -> None:
@@ -128,32 +210,84 @@ def _memory() -> float:
 
 
 def kill(workers: int, runs: int, steps: int) -> None:
-    """Kill a worker of Dask in each run, and count the runs that end complete and equal."""
+    """Kill a worker of Dask in the middle of a unit in each run, and count the runs that end complete and equal."""
     units = trial_units(steps)[:12]
     with Crew() as crew:
         expected = [run.score for run in crew.results(units)]
-    good, executed = 0, []
-    with executor_of("dask", workers) as client, Crew(client) as crew:
+    good, hits = 0, 0
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        executor_of("dask", workers) as client,
+        Crew(client) as crew,
+    ):
+        marked = [Unit(_marked, each.subject, (folder, *each.arguments), each.kind) for each in units]
         for number in range(runs):
+            killer = _Killer(Path(folder), 1 + number % 6, 0.02 * (number % 3))
             ended: dict[int, float] = {}
-            for unit, (process, run) in crew.each(Unit(_with_process, each.subject, each.arguments) for each in units):
+            for unit, run in crew.each(marked):
                 assert unit not in ended
                 ended[unit] = run.score
-                if len(ended) == 1 + number % 6:
-                    os.kill(process, signal.SIGKILL)
-            good += [ended[k] for k in range(len(units))] == expected
-            executed.append(len(ended))
-            print(f"run {number + 1}: {len(ended)} of {len(units)} units, complete and equal so far {good}", flush=True)
-    print(f"{runs} kills: {good} complete and equal")
+                killer.ended = len(ended)
+            hit = killer.result()
+            hits += hit
+            good += hit and [ended[k] for k in range(len(units))] == expected
+            print(
+                f"run {number + 1}: {len(ended)} of {len(units)} units; kills in a unit, complete and equal: {good}",
+                flush=True,
+            )
+    print(f"{runs} runs: {hits} workers killed in the middle of a unit, {good} complete and equal")
 
 
-def _with_process(setup: Any, *arguments: Any) -> tuple[int, Any]:
-    return os.getpid(), _trial._run(setup, *arguments)
+def _marked(setup: Any, folder: str, *arguments: Any) -> Any:
+    """Make a run with a file that says so as long as it goes on, named by the process."""
+    mark = Path(folder) / str(os.getpid())
+    mark.touch()
+    run = _trial._run(setup, *arguments)
+    mark.unlink()
+    return run
+
+
+class _Killer:
+    """Kills a worker that is in the middle of a unit, from a thread of its own.
+
+    Args:
+        folder: where workers mark what they do.
+        after: how many units are to have ended before.
+        delay: seconds that the unit is to have gone on.
+    """
+
+    def __init__(self, folder: Path, after: int, delay: float) -> None:
+        self.ended = 0
+        self._folder, self._after, self._delay = folder, after, delay
+        self._pool = ThreadPoolExecutor(1)
+        self._future = self._pool.submit(self._kill)
+
+    def result(self) -> bool:
+        """Tell whether a worker was killed while its unit went on."""
+        self._pool.shutdown()
+        return self._future.result()
+
+    def _kill(self) -> bool:
+        until = time.monotonic() + 600
+        while time.monotonic() < until:
+            time.sleep(0.002)
+            marks = list(self._folder.iterdir()) if self.ended >= self._after else []
+            if not marks:
+                continue
+            time.sleep(self._delay)
+            if marks[0].exists():
+                os.kill(int(marks[0].name), signal.SIGKILL)
+                time.sleep(0.05)
+                inside = marks[0].exists()  # it did not get to its end
+                marks[0].unlink(missing_ok=True)
+                return inside
+        return False
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["trials", "multistart", "kill", "speedup", "train", "rows", "slopes"])
+    names = ["trials", "multistart", "kill", "speedup", "train", "rows", "slopes", "idle"]
+    parser.add_argument("what", choices=names)
     parser.add_argument("--engine", choices=["threads", "spawn", "loky", "dask"], default="dask")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--starts", type=float, default=1e7)
@@ -173,6 +307,8 @@ def main() -> None:
         scale_rows.rows(int(chosen.rows), chosen.steps)
     elif chosen.what == "slopes":
         scale_slopes.slopes()
+    elif chosen.what == "idle":
+        idle(chosen.engine, chosen.workers)
     elif chosen.what == "train":
         scale_training.train(chosen.runs, chosen.steps)
     else:

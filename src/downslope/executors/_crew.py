@@ -9,36 +9,19 @@ import os
 import queue
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from downslope._errors import ExecutorError, in_a_line
 from downslope.executors._kinds import WorkerPool, worker_pool_of
+from downslope.executors._placing import AHEAD, BuildRecords, PendingUnit, Waiting
 from downslope.executors._units import Ended, Failed, Lacking, Packer, PartAddress, Unit, UnitCall, done, perform
 
 _ATTEMPTS = 4  # of a unit whose worker ends; then it is the unit that ends them
-_AHEAD = 4  # units for each worker that the executor has, so that none is idle while a result travels
-_COUNT_EVERY = 5.0  # seconds between two counts of the workers
-
-
-class _Piece(NamedTuple):
-    """A unit that is under way.
-
-    Args:
-        number: its place among the units.
-        unit: the unit.
-        attempts: how often its worker ended.
-        inline: whether the bytes of its parts travel with it.
-    """
-
-    number: int
-    unit: Unit
-    attempts: int = 0
-    inline: bool = False
+_COUNT_EVERY = 1.0  # seconds between two looks at which workers are there
 
 
 class Crew:
@@ -63,6 +46,8 @@ class Crew:
             _ = self._workers  # what is no executor is refused here
         self._packer = Packer()
         self._room, self._counted_at = 1, -math.inf
+        self._threads_of: Mapping[str, int] = {}  # by the address of a worker, where units can be sent to it
+        self._builds = BuildRecords()
         self._addresses: dict[str, Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -71,13 +56,12 @@ class Crew:
         threads = self._threads if isinstance(self._threads, int) or self._executor is not None else self._threads()
         return worker_pool_of(self._executor, threads if isinstance(threads, int) else 1)
 
-    @property
-    def room(self) -> int:
-        """How many units the executor is handed at a time; some wait there, so that no worker idles."""
+    def _look_at_workers(self) -> None:
+        """Count the workers from time to time: a cluster grows and shrinks."""
         if time.monotonic() >= self._counted_at + _COUNT_EVERY:
-            count, self._counted_at = self._workers.count(), time.monotonic()
-            self._room = count * _AHEAD if count > 1 else 1
-        return self._room
+            self._threads_of = self._workers.threads()
+            count = sum(self._threads_of.values()) or self._workers.count()
+            self._room, self._counted_at = count * AHEAD if count > 1 else 1, time.monotonic()
 
     @property
     def in_this_process(self) -> bool:
@@ -126,56 +110,81 @@ class Crew:
             ExecutorError: where the executor cannot go on; what has ended was yielded, and is in its `gathered`.
             Exception: what a unit raised.
         """
-        source, again = (_Piece(*entry) for entry in enumerate(units)), deque[_Piece]()
+        waiting = Waiting((PendingUnit(*entry) for entry in enumerate(units)), self._builds)
         arrived: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-        running: dict[Future[Any], _Piece] = {}
+        running: dict[Future[Any], PendingUnit] = {}
         gathered: dict[int, Any] = {}
         broken: BaseException | None = None
         try:
             while True:
-                while broken is None and len(running) < self.room:
-                    piece = again.popleft() if again else next(source, None)
-                    if piece is None:
-                        break
-                    call = self._call(piece)
+                while broken is None and (piece := self._next(waiting, len(running))) is not None:
                     try:
-                        future = self._workers.submit(*call)
+                        future = self._submitted(piece)
                     except Exception as error:  # of a pool that is broken or shut down, or a connection that is lost
                         broken = error
-                        again.append(piece)
+                        waiting.put_back(piece)
                         break
                     running[future] = piece
                     future.add_done_callback(arrived.put)
                 if not running:
                     break
-                future = arrived.get()
-                piece = running.pop(future)
-                answer = _answer(future)
-                if isinstance(answer, Ended):
-                    gathered[piece.number] = answer.result
-                    yield piece.number, answer.result
-                elif isinstance(answer, Failed):
-                    raise answer.error
-                elif isinstance(answer, Lacking):
-                    again.append(piece._replace(inline=True))
-                elif isinstance(answer, BrokenExecutor):
-                    broken = answer
-                    again.append(piece)
-                elif piece.attempts + 1 < _ATTEMPTS:
-                    again.append(piece._replace(attempts=piece.attempts + 1, inline=True))
-                else:
-                    raise ExecutorError(
-                        f"unit {piece.number + 1} ended its worker {_ATTEMPTS} times: {in_a_line(answer)}",
-                        hint="it may need more memory than a worker has",
-                        gathered=gathered,
-                    ) from answer
+                for piece, answer in self._arrivals(arrived, running):
+                    waiting.leave(piece)
+                    if isinstance(answer, Ended):
+                        gathered[piece.number] = answer.result
+                        self._builds.ended(piece, answer.seconds)
+                        yield piece.number, answer.result
+                    elif isinstance(answer, Failed):
+                        raise answer.error
+                    elif isinstance(answer, BrokenExecutor):
+                        broken = answer
+                        waiting.put_back(piece)
+                    else:
+                        waiting.put_back(_again(piece, answer, gathered))
         finally:
             for future in running:
                 future.cancel()
         if broken is not None:
-            raise _broken(broken, gathered, len(again) + sum(1 for _ in itertools.islice(source, _COUNTED)))
+            raise _broken(broken, gathered, len(waiting) + sum(1 for _ in itertools.islice(waiting.rest(), _COUNTED)))
 
-    def _call(self, piece: _Piece) -> tuple[Any, ...]:
+    def _next(self, waiting: Waiting, under_way: int) -> PendingUnit | None:
+        """Return the next unit to submit; None if there is none, or the workers have enough."""
+        self._look_at_workers()
+        if self._threads_of:
+            return waiting.at(self._threads_of)
+        return waiting.any() if under_way < self._room else None
+
+    def _submitted(self, piece: PendingUnit) -> Future[Any]:
+        """Submit a unit."""
+        if piece.worker:
+            assert self._workers.submit_at is not None
+            return self._workers.submit_at(piece.worker, *self._call(piece))
+        return self._workers.submit(*self._call(piece))
+
+    def _arrivals(
+        self, arrived: queue.SimpleQueue[Future[Any]], running: dict[Future[Any], PendingUnit]
+    ) -> list[tuple[PendingUnit, Any]]:
+        """Wait for a unit, and return it with what it came to; and those that are lost with their worker."""
+        ended: list[tuple[PendingUnit, Any]] = []
+        try:
+            future = arrived.get(timeout=_COUNT_EVERY if self._threads_of else None)
+            if future in running:
+                ended.append((running.pop(future), _answer(future)))
+        except queue.Empty:
+            pass
+        self._look_at_workers()
+        # What was sent to a worker that is gone would wait there for ever. Only its first unit can have ended it.
+        seen: set[str] = set()
+        for future, piece in list(running.items()):
+            if piece.worker and piece.worker not in self._threads_of:
+                del running[future]
+                future.cancel()
+                first = piece.worker not in seen
+                ended.append((piece, ConnectionError(f"{piece.worker} is gone") if first else _Unbegun()))
+                seen.add(piece.worker)
+        return ended
+
+    def _call(self, piece: PendingUnit) -> tuple[Any, ...]:
         """Return the call that does a unit: a function and its arguments."""
         unit = piece.unit
         if self._workers.shares:
@@ -204,6 +213,32 @@ class Crew:
 
 
 _COUNTED = 1_000_000  # units that did not begin are counted up to here
+
+
+class _Unbegun:
+    """Stands for what a unit came to that waited at a worker that ended."""
+
+
+def _again(piece: PendingUnit, answer: Any, gathered: Mapping[int, Any]) -> PendingUnit:
+    """Return a unit to be handed out again.
+
+    Args:
+        piece: the unit.
+        answer: why it was not done.
+        gathered: what has ended.
+
+    Raises:
+        ExecutorError: if it has ended one worker after another.
+    """
+    if isinstance(answer, Lacking | _Unbegun):
+        return piece._replace(inline=True)
+    if piece.attempts + 1 < _ATTEMPTS:
+        return piece._replace(attempts=piece.attempts + 1, inline=True)
+    raise ExecutorError(
+        f"unit {piece.number + 1} ended its worker {_ATTEMPTS} times: {in_a_line(answer)}",
+        hint="it may need more memory than a worker has",
+        gathered=gathered,
+    ) from answer
 
 
 def _answer(future: Future[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +26,8 @@ class WorkerPool:
         local: whether workers are processes of this machine, which can read its files.
         scatter: sends something to every worker, and returns what stands for it as an argument; None for none.
         close: releases what the crew itself began.
+        threads: says how many threads each worker has, by its address; {} where units cannot be sent to one of them.
+        submit_at: as `submit`, with the address of the worker before the call.
     """
 
     submit: Callable[..., Future[Any]]
@@ -34,6 +36,8 @@ class WorkerPool:
     local: bool = False
     scatter: Callable[[Any], Any] | None = None
     close: Callable[[], None] = lambda: None
+    threads: Callable[[], Mapping[str, int]] = dict
+    submit_at: Callable[..., Future[Any]] | None = None
 
 
 def worker_pool_of(executor: Any, threads: int) -> WorkerPool:
@@ -112,14 +116,27 @@ def _of_client(client: Any) -> WorkerPool:
     # Not pure: by the digest of its arguments Dask would take a unit that was cancelled for the next one like it.
     pool = client.get_executor(pure=False, retries=_RETRIES)
 
+    at: dict[str, Any] = {}
+
+    def threads() -> Mapping[str, int]:
+        # Those that take work: a worker that is short of memory pauses, and one that is retired takes no more.
+        return client.sync(client.scheduler.ncores_running)
+
     def count() -> int:
-        return sum(client.nthreads().values()) or _UNKNOWN
+        return sum(threads().values()) or _UNKNOWN
+
+    def submit_at(worker: str, *call: Any) -> Future[Any]:
+        if worker not in at:
+            # Strictly there: where others were allowed as well, Dask would move units to one that builds all anew. The
+            # crew hands them out again if the worker goes.
+            at[worker] = client.get_executor(pure=False, retries=_RETRIES, workers=[worker], allow_other_workers=False)
+        return at[worker].submit(*call)
 
     def scatter(content: Any) -> Any:
         # Without workers, as of a cluster that starts them when there is work, it would wait for them in vain.
         return client.scatter(content, broadcast=True, hash=False) if client.nthreads() else content
 
-    return WorkerPool(pool.submit, count, scatter=scatter)
+    return WorkerPool(pool.submit, count, scatter=scatter, threads=threads, submit_at=submit_at)
 
 
 def _connected(address: str) -> WorkerPool:

@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -37,11 +38,18 @@ class Unit:
         function: a function at the top of a module; called with the subject and the arguments.
         subject: what many units share, such as a plan, a setup or a space.
         arguments: what is the unit's own: a rate, a seed, a range of numbers.
+        alike: what units share for which a worker reads and compiles the same; None for function and subject.
     """
 
     function: Callable[..., Any]
     subject: Any
     arguments: tuple[Any, ...] = ()
+    alike: Hashable = None
+
+    @property
+    def kind(self) -> Hashable:
+        """What makes two units alike, as long as both subjects are there."""
+        return (self.function, id(self.subject) if self.alike is None else self.alike)
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,15 @@ class UnitCall:
 
 @dataclass(frozen=True)
 class Ended:
-    """The result of a unit."""
+    """The result of a unit, and how long it took.
+
+    Args:
+        result: what its function returned.
+        seconds: of the worker's clock, with what was read and built for it.
+    """
 
     result: Any
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -217,8 +231,9 @@ def perform(order: UnitCall, *addresses: PartAddress) -> Ended | Failed | Lackin
 
 def done(function: Callable[..., Any], subject: Any, arguments: tuple[Any, ...]) -> Ended | Failed:
     """Call a function, and return its result or the error that it raised."""
+    began = time.perf_counter()
     try:
-        return Ended(function(subject, *arguments))
+        return Ended(function(subject, *arguments), time.perf_counter() - began)
     except Exception as error:
         return Failed(_that_travels(error))
 

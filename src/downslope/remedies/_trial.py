@@ -289,7 +289,7 @@ class Runner:
         # The longest first: what began last would else be waited for alone.
         by_length = sorted(fresh, key=lambda job: -int(job.specification.choices["steps"]))
         making = [*by_length, *itertools.islice(guesses, self._crew.idle_beside(len(fresh)))]
-        units = [Unit(_run, job.specification, (job.seed, job.quantities, job.traced)) for job in making]
+        units = [unit_of(job) for job in making]
         try:
             for number, run in self._crew.each(units):
                 if making[number] in fresh:
@@ -309,6 +309,12 @@ class Runner:
         self.best = run.score if math.isnan(self.best) else max(self.best, run.score)
         self._show(self.spent, int(min(self.budget, 2**62)), self.best)
         return run
+
+
+def unit_of(job: TrialJob[Setup]) -> Unit:
+    """Return the unit of work that makes a run; those of one structure and one record compile the same program."""
+    alike = job.specification.structure, job.quantities, job.traced
+    return Unit(_run, job.specification, (job.seed, job.quantities, job.traced), alike)
 
 
 def _run(setup: Setup, seed: int, quantities: tuple[str, ...], traced: bool) -> TrialRun:
