@@ -1,11 +1,12 @@
 """Two processes that train together: losses beside those of one, kills of either, and what is resumed.
 
-    python benchmarks/scale_training.py [--kills 20] [--steps 600]
+    python benchmarks/scale_training.py [--kills 20] [--steps 600] [--divided]
 
 One run is killed again and again, process 0 and process 1 in turn at random moments, and started again with `resume`,
 until it has been killed so many times each; then it goes on to its end. Printed are the largest difference of the first
 ten losses from those of one process, the seconds until the survivor was gone, how many survivors named the dead process
-and exited with code 75, and whether the end has the bits of a run that was never killed.
+and exited with code 75, and whether the end has the bits of a run that was never killed. With `--divided` each process
+holds and writes its part of Adam's moments.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def _child(folder: str, steps: int) -> None:
     def show(done: int, steps: int, value: float) -> None:
         print(done, flush=True)
 
-    ds.train(**_CHOICES, steps=steps, devices="all", save=folder, resume=True, progress=show)
+    divided = "DIVIDED" in os.environ
+    ds.train(**_CHOICES, steps=steps, devices="all", divide_state=divided, save=folder, resume=True, progress=show)
 
 
 def _started(folder: Path, steps: int) -> list[subprocess.Popen[str]]:
@@ -129,7 +131,10 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--child")
+    parser.add_argument("--divided", action="store_true", help="divide Adam's moments between the processes")
     given = parser.parse_args()
+    if given.divided:
+        os.environ["DIVIDED"] = "1"  # for the processes that train
     if given.child:
         _child(given.child, given.steps)
     else:

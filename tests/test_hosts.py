@@ -192,7 +192,11 @@ def test_waiting_takes_no_more_room_the_longer_a_training_lasts():
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_and_go_on_after_one_was_killed(tmp_path):
-    """Of two gloo processes the first writes; a killed one ends the other, and --resume goes on to the same bits."""
+    """Of two gloo processes the first writes; a killed one ends the other, and --resume goes on to the same bits.
+
+    Adam's moments are divided between them, and each writes its shards. Copied ones take the same way without these;
+    `benchmarks/scale_training.py` kills runs of both kinds.
+    """
 
     def run(folder, **more):
         port = str(free_port())
@@ -210,20 +214,22 @@ def test_two_processes_train_as_one_and_go_on_after_one_was_killed(tmp_path):
         outputs = [process.communicate(timeout=1200) for process in processes]
         return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
-    whole = run(str(tmp_path / "whole"))
+    whole = run(str(tmp_path / "whole"), DIVIDED="1")
     assert [code for code, _, _ in whole] == [0, 0], whole
-    killed = run(str(tmp_path / "run"), KILLED="1")
+    killed = run(str(tmp_path / "run"), KILLED="1", DIVIDED="1")
     assert [code for code, _, _ in killed] == [75, -9]
     assert "process 1 of 2" in killed[0][2]
     assert "the run in" in killed[0][2]
     assert ds.load(tmp_path / "run").outcome is ds.Outcome.RUNNING
-    assert [code for code, _, _ in run(str(tmp_path / "run"))] == [0, 0]
+    assert len(list((tmp_path / "run").glob("shards-*"))) == 1
+    assert [code for code, _, _ in run(str(tmp_path / "run"), DIVIDED="1")] == [0, 0]
     expected, resumed = ds.load(tmp_path / "whole"), ds.load(tmp_path / "run")
     for name, leaf in expected.end.items():
         np.testing.assert_array_equal(resumed.end[name], leaf)
     for name, column in (expected.recorded | expected.metrics).items():
         np.testing.assert_array_equal((resumed.recorded | resumed.metrics)[name], column)
     assert expected.facts["layout"]["hosts"] == 2
+    assert resumed.facts["layout"]["divided"]
     single = ds.train(**_choices()).trace
     np.testing.assert_allclose(expected.recorded["value"][:10], single.recorded["value"][:10], atol=1e-6, rtol=0)
 

@@ -152,3 +152,50 @@ def test_a_last_row_that_changes_after_it_was_dropped_is_read_back(
     np.testing.assert_array_equal(parts["update_norm"], [[1], [np.nan]])
     np.testing.assert_array_equal(parts["gradient_norm"], [[1], [1]])
     np.testing.assert_array_equal(layers["activation_mean"], [[1], [1]])
+
+
+class Together:
+    """The layout of one of two processes, of which the first leaves its arrays for the second."""
+
+    hosts, sent = 2, dict[str, np.ndarray]()
+
+    def __init__(self, number: int) -> None:
+        self.writes = number == 0
+
+    def arrays_of_first(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if self.writes:
+            Together.sent = {name: np.array(array) for name, array in arrays.items()}
+        return Together.sent
+
+
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_another_process_takes_up_rows_and_spectra_that_the_first_read_from_disk(count: int) -> None:
+    rng = np.random.default_rng(5)
+    first, second = (BatchLog(cast(Any, None), (), None) for _ in range(2))
+    for step in range(count):
+        ends = [{"weights": rng.normal(size=(2, 3)), "a/b": np.ones(1, np.float32)} for _ in range(2)]
+        lowest, highest = ends if step != 5 else (None, None)
+        scaled = None if step % 3 else 1.5 * step
+        first.add_spectrum(Spectrum(50 * step, np.array([-1.0, step]), False, lowest, highest, scaled))
+        first.add_metrics(50 * step, {"training_loss": 1.0 / (step + 1)})
+    for number, log in enumerate((first, second)):
+        log.share(cast(Any, Together(number)))
+    here, there = first._spectra, second._spectra
+    assert len(here) == len(there) == count
+    for one, other in zip(here, there, strict=True):
+        assert (one.step, one.complete, one.preconditioned_highest, one.has_directions) == (
+            other.step,
+            other.complete,
+            other.preconditioned_highest,
+            other.has_directions,
+        )
+        np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)
+    if count:
+        last, taken = first.last_spectrum, second.last_spectrum
+        assert last is not None
+        assert taken is not None
+        for end in ("lowest_direction", "highest_direction"):
+            for name, leaf in getattr(last, end).items():
+                np.testing.assert_array_equal(getattr(taken, end)[name], leaf)
+                assert getattr(taken, end)[name].dtype == leaf.dtype
+        np.testing.assert_array_equal(second.metrics["training_loss"], first.metrics["training_loss"])

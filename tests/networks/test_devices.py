@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
+from downslope.descent import DeviceLayout
 
 SCRIPT = Path(__file__).with_name("train_on_devices.py")
 
@@ -42,6 +43,35 @@ def test_a_run_is_resumed_on_as_many_devices_to_the_same_bits(shown):
     assert shown["resumed"]["facts"] == {"devices": 4, "hosts": 1}
     (refusal,) = shown["resumed"]["refusals"]
     assert "was started on 4 devices, and this one has 1" in refusal
+
+
+def test_a_divided_state_is_a_quarter_on_each_device_and_gives_the_same_numbers(shown):
+    assert shown["divided"]["shares"] == [0.25] * len(shown["divided"]["shares"])
+    assert len(shown["divided"]["shares"]) == 4
+    assert shown["divided"]["apart"] <= 1e-6
+    assert shown["divided"]["facts"] == {"devices": 4, "hosts": 1, "divided": True}
+
+
+def test_a_run_with_a_divided_state_is_resumed_from_its_shards_to_the_same_bits(shown):
+    assert shown["divided"]["same"]
+    undivided, damaged = shown["divided"]["refusals"]
+    assert "was started with divide_state" in undivided
+    assert "is damaged" in damaged
+
+
+def test_shards_without_orbax_are_refused_by_the_name_of_the_extra(monkeypatch):
+    layout = DeviceLayout(divides_state=True)
+    layout.check_saving()
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    DeviceLayout().check_saving()
+    with pytest.raises(ds.DownslopeError, match="is saved by Orbax") as caught:
+        layout.check_saving()
+    assert "downslope[shards]" in caught.value.hint
+
+
+def test_a_state_is_divided_among_several_devices_alone():
+    with pytest.raises(ds.SettingError, match="divides the state among devices, and this training has one"):
+        ds.train("iris", steps=1, divide_state=True)
 
 
 @pytest.mark.parametrize("devices", [0, 2.5, True, "some"])

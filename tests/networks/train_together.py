@@ -21,4 +21,5 @@ def kill(training):
 if __name__ == "__main__":
     _batch_descent._WRITE_SECONDS, _batch_descent._SNAPSHOT_SHARE = 0.0, 1.0  # all is written after each chunk
     ds.join_hosts()
-    ds.train(**CHOICES, devices="all", watch=kill, save=sys.argv[1], resume=True)
+    divided = "DIVIDED" in os.environ
+    ds.train(**CHOICES, devices="all", divide_state=divided, watch=kill, save=sys.argv[1], resume=True)

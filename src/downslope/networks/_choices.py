@@ -275,6 +275,18 @@ class RunChoices(TypedDict, total=False):
             typed="Divide each batch among N devices, or all of every process.",
         ),
     ]
+    divide_state: Annotated[
+        bool,
+        Choice(
+            False,
+            "Whether each of several devices holds a part of what the method carries, such as the moments of Adam, "
+            "instead of a copy. With `save` each process writes its own part, by Orbax (the extra `shards`), into a "
+            "folder that all must see.",
+            "run",
+            kind="truth",
+            typed="Divide what the method carries among the devices.",
+        ),
+    ]
 
 
 class TrainChoices(TrainingChoices, RunChoices, total=False):

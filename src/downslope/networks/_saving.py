@@ -43,6 +43,7 @@ def run_folder(
         The folder, absolute, since the working directory may change meanwhile; None for none.
 
     Raises:
+        MissingExtraError: for a state that is divided, without Orbax.
         SettingError: if a run is there without either, for both, and for either without a folder.
         TraceError: if the run is being written by another process, or the folder cannot be written.
     """
@@ -55,6 +56,7 @@ def run_folder(
         with layout.together(None):
             yield None
         return
+    layout.check_saving()
     if resume and overwrite:
         raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
     if not layout.writes:
@@ -118,15 +120,20 @@ def spread_over(layout: DeviceLayout, planned: Plan) -> Plan:
     filled = "" if rows is None or rows % devices == 0 else f", filled up to {-(-rows // devices) * devices}"
     of = "" if layout.hosts == 1 else f" of {layout.hosts} processes"
     note = f"The rows of {what} are divided among {devices} devices{of}{filled}."
+    if layout.divides_state:
+        note += f" So is what {planned.method.name} carries."
     notes = [*(batched.facts.get("notes") or ()), note]
     return replace(planned, facts={**planned.facts, "notes": notes, "layout": layout.facts})
 
 
 def _refuse_other(ours: Trace, there: Trace, named: Any) -> None:
     """Raise if a run was started with other choices."""
-    single = {"devices": 1, "hosts": 1}
-    begun, now = ({name: (t.facts.get("layout") or single)[name] for name in single} for t in (there, ours))
-    if begun != now:
+    single = {"devices": 1, "hosts": 1, "divided": False}
+    begun, now = ({**single, **(t.facts.get("layout") or {})} for t in (there, ours))
+    if begun["divided"] != now["divided"]:
+        which = "with" if begun["divided"] else "without"
+        raise SettingError(f"the run in {named} was started {which} divide_state", hint="resume it as it was started")
+    if (begun["devices"], begun["hosts"]) != (now["devices"], now["hosts"]):
         of = [f"{each['devices']} devices of {each['hosts']} processes" for each in (begun, now)]
         if begun["hosts"] == now["hosts"] == 1:
             of = [f"{begun['devices']} devices", str(now["devices"])]

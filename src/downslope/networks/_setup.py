@@ -379,13 +379,14 @@ class Setup:
         overwrite: bool = False,
         watch: Callable[[Training], None] | None = None,
         devices: int | str | None = None,
+        divide_state: bool = False,
     ) -> Training:
         """Train with a seed of its own, or that of the setup; the other arguments as for `train`."""
         progress = checked_progress(progress)
         if watch is not None and not callable(watch):
             raise SettingError(f"watch is a function of a training, not {described(watch)}")
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
-        layout = DeviceLayout.of(devices)
+        layout = DeviceLayout.of(devices, divide_state=divide_state)
         with run_folder(save, layout, resume=resume, overwrite=overwrite) as folder:
             planned = spread_over(layout, self.plan(seed))
             journal = functools.partial(journal_of, planned, folder, resume, save)

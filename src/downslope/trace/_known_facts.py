@@ -185,6 +185,7 @@ class LayoutFacts(TypedDict, total=False):
 
     devices: Annotated[int, "devices that each took a part of every batch"]
     hosts: Annotated[int, "processes that they belonged to"]
+    divided: Annotated[bool, "whether each held a part of what the method carries"]
     waiting: Annotated[
         Mapping[str, Sequence[float]],
         "by chunk its first `step`, the seconds of the `slowest` and the `median` process before it, and the number of "

@@ -9,10 +9,12 @@ same numbers as one that was not.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,19 @@ from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.descent._recipe import arguments_of
 from downslope.descent.batches._batched import Batched, Batches, rows_of
+from downslope.descent.batches._divided import DividedState
 from downslope.descent.batches._layout import DeviceLayout, Pace
 from downslope.descent.batches._log import BatchLog
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
 from downslope.descent.batches._probe import Background, Probe
 from downslope.descent.batches._source import InMemory, Streamed
-from downslope.descent.batches._trace import BestEvaluated, arrays_of_state, state_of_arrays, trace_of
+from downslope.descent.batches._trace import (
+    BestEvaluated,
+    arrays_of_state,
+    divided_leaves_of,
+    state_of_arrays,
+    trace_of,
+)
 from downslope.programs import first_not_finite
 from downslope.trace import Journal, Outcome, Spectrum, Trace
 
@@ -119,6 +128,7 @@ class BatchDescent:
         self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
         self.log.share(self.layout)
         self.best: BestEvaluated | None = None
+        self.divided = self._divided(journal)
         self.state: BatchState = self._first_state(journal)
         self.step = int(self.state.step)
         self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
@@ -188,15 +198,30 @@ class BatchDescent:
 
     def _first_state(self, journal: Journal | None) -> BatchState:
         """Return the state before the first step, or the one that was written last."""
-        begun = self.program.begin(self.plan.start, self.batched.memory, self.arguments.settings)
-        saved = self.layout.arrays_of_first(journal.state if journal is not None else {})
+        layout, start, memory = self.layout, self.plan.start, self.batched.memory
+        if layout.divides_state:
+            start, memory = layout.copied((start, memory))
+        begun = self.program.begin(start, memory, self.arguments.settings)
+        saved: dict[str, Any] = layout.arrays_of_first(journal.state if journal is not None else {})
+        if saved and self.divided is not None:
+            saved |= self.divided.restored(divided_leaves_of(begun))
         if self.batches.best_by is not None:
             self.best = BestEvaluated(self.batches.best_by, saved, begun)
         if saved:
-            return self.layout.copied(state_of_arrays(begun, saved))
+            return layout.copied(state_of_arrays(begun, saved))
         if self.plan.beginning is None:
-            return self.layout.copied(begun)
-        return self.layout.copied(self._begun_otherwise(self.plan.beginning, begun))
+            return layout.copied(begun)
+        if layout.divides_state:
+            raise SettingError("divide_state needs a training that begins by its own plan")
+        return layout.copied(self._begun_otherwise(self.plan.beginning, begun))
+
+    def _divided(self, journal: Journal | None) -> DividedState | None:
+        """Return where the divided part of the state is written; None if there is none, or nothing is written."""
+        if not self.layout.divides_state:
+            return None
+        known = {} if journal is None else {"folder": str(journal.folder), "note": journal.note.get("divided", {})}
+        known = json.loads(self.layout.of_first(json.dumps(known).encode()))
+        return DividedState(self.layout, Path(known["folder"]), known["note"]) if known else None
 
     def _begun_otherwise(self, beginning: Beginning, begun: BatchState) -> BatchState:
         """Return the state after first steps by another plan; another method gathers anew from there."""
@@ -277,11 +302,17 @@ class BatchDescent:
         assert probe is not None
         # Before the first step a rule that scales knows no scale yet.
         scales = self.program.scale if step != self.plan.first_step else None
+        # All processes compute it together, and so in the same order; which a thread beside would not keep.
+        whole = None
+        if scales is not None and self.layout.divides_state:
+            whole = self.layout.local(scales(self.state.rule, self.arguments.settings))
 
         def look() -> tuple[Spectrum, Mapping[str, float], float]:
             began = time.perf_counter()
             with precision(self.plan.objective.precision):
-                scale = None if scales is None else scales(state.rule, self.arguments.settings)
+                scale = whole
+                if scales is not None and whole is None:
+                    scale = scales(state.rule, self.arguments.settings)
                 spectrum, metrics = probe.look(state.point, state.memory, step, last, scale)
             return spectrum, metrics, time.perf_counter() - began
 
@@ -349,8 +380,13 @@ class BatchDescent:
         self._background.settle()
         # From a state whose own loss is not finite no way leads back to the last one that was.
         usable = with_state and bool(self._next_step().finite)
+        note = None
+        if usable and self.divided is not None:
+            note = {"divided": self.divided.save(divided_leaves_of(self.state))}
         if self.log.writes:
-            self.log.write(self._arrays() if usable else None)
+            self.log.write(self._arrays() if usable else None, note)
+        if note is not None and self.divided is not None:
+            self.divided.clean()  # now that the journal names the shards, those before them are not needed
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return the state as arrays by name, with the best point where it is kept."""
@@ -363,6 +399,8 @@ class BatchDescent:
         begun = self.state
         bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.arguments).state
         bad = self.layout.local(bad)
+        if self.layout.divides_state:
+            bad = bad._replace(rule=None)
         self.log.not_finite = (self.step + taken, self._bad_part(bad), self._described(bad))
         if taken == 0 and self._before is not None:
             begun, taken, examples, order = self._before

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import SettingError, described, whole
+from downslope._errors import MissingExtraError, SettingError, described, whole
 from downslope._hosts import together
 from downslope._types import Plain
 
@@ -42,18 +42,35 @@ class DeviceLayout:
         mesh: the devices along one axis; None for the default device.
         hosts: how many processes take part.
         number: of this process among them, counted from 0.
+        divides_state: whether each device holds a part of what the method carries, instead of a copy.
     """
 
-    def __init__(self, mesh: Mesh | None = None, hosts: int = 1, number: int = 0) -> None:
-        self.mesh, self.hosts, self.number = mesh, hosts, number
+    def __init__(
+        self, mesh: Mesh | None = None, hosts: int = 1, number: int = 0, *, divides_state: bool = False
+    ) -> None:
+        self.mesh, self.hosts, self.number, self.divides_state = mesh, hosts, number, divides_state
 
     @classmethod
-    def of(cls, devices: int | str | None) -> DeviceLayout:
+    def of(cls, devices: int | str | None, *, divide_state: bool = False) -> DeviceLayout:
         """Return the layout on so many devices of this machine, or on "all" of every process that joined.
 
+        Args:
+            devices: the number, or "all"; None for one.
+            divide_state: whether to divide what the method carries among them.
+
         Raises:
-            SettingError: for more devices than there are.
+            SettingError: for more devices than there are, and for a state to be divided among one.
         """
+        layout = cls._of(devices)
+        if divide_state and layout.mesh is None:
+            raise SettingError(
+                "divide_state divides the state among devices, and this training has one",
+                hint='devices=4 or devices="all" takes several',
+            )
+        return cls(layout.mesh, layout.hosts, layout.number, divides_state=bool(divide_state))
+
+    @classmethod
+    def _of(cls, devices: int | str | None) -> DeviceLayout:
         if devices is None:
             return cls()
         module = jax()
@@ -87,20 +104,41 @@ class DeviceLayout:
     @property
     def facts(self) -> Plain:
         """The devices and the processes, as facts; {} for one device."""
-        return {} if self.mesh is None else {"devices": self.devices, "hosts": self.hosts}
+        if self.mesh is None:
+            return {}
+        return {"devices": self.devices, "hosts": self.hosts} | ({"divided": True} if self.divides_state else {})
 
     def sharding(self, *axes: str | None) -> NamedSharding:
         """Return the sharding of arrays whose axes are copied, or divided where they are "rows"."""
         assert self.mesh is not None
         return jax().sharding.NamedSharding(self.mesh, jax().sharding.PartitionSpec(*axes))
 
+    def kept_divided(self, tree: Any) -> Any:
+        """Return what a method carries, within a compiled program, each leaf divided among the devices if it can be.
+
+        A leaf is cut along the longest axis that the devices divide; one without such an axis is copied.
+        """
+        if not self.divides_state:
+            return tree
+
+        def divide(leaf: Array) -> Array:
+            axes = [axis for axis, length in enumerate(leaf.shape) if length and length % self.devices == 0]
+            if not axes:
+                return leaf
+            longest = max(axes, key=leaf.shape.__getitem__)
+            return jax().lax.with_sharding_constraint(leaf, self.sharding(*(None,) * longest, _ROWS))
+
+        return jax().tree.map(divide, tree)
+
     def copied(self, tree: Any) -> Any:
-        """Return arrays on every device; each process has the same ones."""
+        """Return arrays on every device; each process has the same ones. Those that are on all devices stay."""
         if self.mesh is None:
             return tree
         sharding, here = self.sharding(), self.mesh.local_devices
 
         def copy(leaf: Any) -> Array:
+            if getattr(getattr(leaf, "sharding", None), "mesh", None) == self.mesh:
+                return leaf
             # Not `device_put` onto devices of other processes, which compares all numbers, and by their wide types.
             array = jax().numpy.asarray(leaf)
             copies = [jax().device_put(array, device) for device in here]
@@ -130,10 +168,10 @@ class DeviceLayout:
         return slice(min(places) * each, (max(places) + 1) * each)
 
     def local(self, tree: Any) -> Any:
-        """Return copied arrays as arrays of this process's first device."""
+        """Return copied arrays as arrays of this process's first device; those that are divided stay."""
         if self.mesh is None:
             return tree
-        return jax().tree.map(lambda leaf: leaf.addressable_data(0), tree)
+        return jax().tree.map(lambda leaf: leaf.addressable_data(0) if leaf.is_fully_replicated else leaf, tree)
 
     def spread(self, batch: Any, accumulate: int) -> Any:
         """Return a batch within a compiled program, its rows divided among the devices.
@@ -214,6 +252,21 @@ class DeviceLayout:
                 f"process {others[0]} was started with other choices, other data or another version than process 0",
                 hint="start all processes by one command, and let each see the same files",
             )
+
+    def check_saving(self) -> None:
+        """Raise if a run of this layout cannot be saved.
+
+        Raises:
+            MissingExtraError: for a state that is divided, without Orbax.
+        """
+        if not self.divides_state:
+            return
+        try:
+            import orbax.checkpoint  # noqa: F401
+        except ImportError:
+            raise MissingExtraError(
+                "a run with divide_state is saved by Orbax", hint='pip install "downslope[shards]" installs it'
+            ) from None
 
     def together(self, saved: object) -> AbstractContextManager[None]:
         """Return a context in which the processes of this layout end together; see `downslope._hosts`."""

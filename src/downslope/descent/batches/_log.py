@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -287,8 +287,8 @@ class BatchLog:
             parts = self._journal.stored("parts", then=parts)
         return self._steps.since(0), self._layer_steps.since(0)["step"], layers, parts, self.metrics, tuple(spectra)
 
-    def write(self, state: Mapping[str, Any] | None) -> None:
-        """Write the rows that are not on disk yet, with the state behind them."""
+    def write(self, state: Mapping[str, Any] | None, note: Plain | None = None) -> None:
+        """Write the rows that are not on disk yet, with the state behind them, and a note of what is kept elsewhere."""
         assert self._journal is not None
         self._metric_names = self._metric_names or self._measurements.names  # the columns on disk stay as they began
         held = self._written["layers"] - self._dropped
@@ -299,6 +299,7 @@ class BatchLog:
             metrics=self._measurements.columns(self._written["metrics"], self._metric_names),
             spectra=self._spectra[self._written["spectra"] :],
             state=None if state is None else {name: np.asarray(leaf) for name, leaf in state.items()},
+            note=note,
         )
         self._count_as_written()
         if self._dropped or self._layers.bytes + self._parts.bytes > _MOST_KEPT:
@@ -357,9 +358,12 @@ class BatchLog:
         if not self._dropped:
             tables |= {"layer_steps": self._layer_steps, "layers": self._layers, "parts": self._parts}
         rows = {name: table.since(0) for name, table in tables.items()} | {"metrics": self._measurements.columns()}
-        arrays = layout.arrays_of_first({f"{of}/{name}": rows[of][name] for of in rows for name in rows[of]})
+        spectra = _arrays_of_spectra(self._spectra)
+        arrays = layout.arrays_of_first({f"{of}/{name}": rows[of][name] for of in rows for name in rows[of]} | spectra)
         if layout.writes:
             return
+        for spectrum in _spectra_of_arrays(arrays):
+            self.add_spectrum(spectrum)
         named: dict[str, dict[str, np.ndarray]] = {}
         for name, column in arrays.items():
             of, _, column_name = name.partition("/")
@@ -375,3 +379,41 @@ class BatchLog:
         for index, step in enumerate(columns.get("step", ())):
             row = {name: float(columns[name][index]) for name in names}
             self._measurements.add(int(step), {name: number for name, number in row.items() if not np.isnan(number)})
+
+
+# Spectra as arrays by name, which processes send each other.
+
+_SPECTRUM = "spectrum-"
+_ENDS = ("lowest_direction", "highest_direction")
+
+
+def _arrays_of_spectra(spectra: Sequence[Spectrum]) -> dict[str, np.ndarray]:
+    """Return spectra with the directions that they have."""
+    arrays: dict[str, np.ndarray] = {}
+    for index, spectrum in enumerate(spectra):
+        scaled = spectrum.preconditioned_highest
+        numbers = [spectrum.step, spectrum.complete, scaled is not None, scaled or 0.0]
+        arrays[f"{_SPECTRUM}{index}/numbers"] = np.array(numbers, float)
+        arrays[f"{_SPECTRUM}{index}/eigenvalues"] = spectrum.eigenvalues
+        for end in _ENDS:
+            for part, leaf in (getattr(spectrum, end) or {}).items():
+                arrays[f"{_SPECTRUM}{index}/{end}/{part}"] = leaf
+    return arrays
+
+
+def _spectra_of_arrays(arrays: Mapping[str, np.ndarray]) -> list[Spectrum]:
+    """Return the spectra that are among arrays, in their order."""
+    spectra: list[Spectrum] = []
+    while (name := f"{_SPECTRUM}{len(spectra)}") + "/numbers" in arrays:
+        step, complete, is_scaled, scaled = arrays[f"{name}/numbers"].tolist()
+        ends: dict[str, Any] = {
+            end: {key.removeprefix(prefix): leaf for key, leaf in arrays.items() if key.startswith(prefix)} or None
+            for end, prefix in ((end, f"{name}/{end}/") for end in _ENDS)
+        }
+        eigenvalues = arrays[f"{name}/eigenvalues"]
+        spectra.append(
+            Spectrum(
+                int(step), eigenvalues, bool(complete), preconditioned_highest=scaled if is_scaled else None, **ends
+            )
+        )
+    return spectra

@@ -55,7 +55,7 @@ class BatchRecipe:
     def key(self) -> tuple[Any, ...]:
         """The values that two recipes of one objective must share to share a program."""
         numbers = (self.clips, self.capacity, self.every, self.accumulate, self.whole, self.parts)
-        return (way_of(self.method, self.schedule), numbers, self.layout.mesh)
+        return (way_of(self.method, self.schedule), numbers, self.layout.mesh, self.layout.divides_state)
 
     @property
     def is_own(self) -> bool:
@@ -129,10 +129,17 @@ def batch_program(recipe: BatchRecipe) -> BatchProgram:
     """Return the programs of a recipe."""
     rule = rule_of(recipe.method)
     loop = _BatchLoop(recipe, rule)
-    jit, scale, mesh = jax().jit, rule.preconditioner, recipe.layout.mesh
-    # What comes back is the same on each device, so that every process reads it.
-    run = jit(loop.run) if mesh is None else jit(loop.run, out_shardings=recipe.layout.sharding())
-    return BatchProgram(jit(loop.begin), run, jit(loop.slope), None if scale is None else jit(scale))
+    jit, scale, layout = jax().jit, rule.preconditioner, recipe.layout
+    if layout.mesh is None:
+        return BatchProgram(jit(loop.begin), jit(loop.run), jit(loop.slope), None if scale is None else jit(scale))
+    # What comes back is the same on each device, so that every process reads it; but for a state that is divided.
+    same = layout.sharding()
+    state: Any = BatchState(same, same, same, None) if layout.divides_state else same
+    run = jit(loop.run, out_shardings=BatchChunk(state, same, same, same, same))
+    if not layout.divides_state:
+        return BatchProgram(jit(loop.begin), run, jit(loop.slope), None if scale is None else jit(scale))
+    begin = jit(loop.begin, out_shardings=state)
+    return BatchProgram(begin, run, jit(loop.slope), None if scale is None else jit(scale, out_shardings=same))
 
 
 class _BatchLoop:
@@ -145,7 +152,8 @@ class _BatchLoop:
 
     def begin(self, point: Point, memory: Any, settings: Any) -> BatchState:
         """Return the state before the first step."""
-        return BatchState(jax().numpy.zeros((), "int32"), point, memory, self.rule.init(point, settings))
+        rule = self.recipe.layout.kept_divided(self.rule.init(point, settings))
+        return BatchState(jax().numpy.zeros((), "int32"), point, memory, rule)
 
     def run(self, state: BatchState, count: Any, examples: Any, order: Any, arguments: Arguments) -> BatchChunk:
         """Take up to `count` steps.
@@ -213,6 +221,7 @@ class _BatchLoop:
         square = sum_of_squares(gradient)
         finite = lax.is_finite(value) & lax.is_finite(square)
         update, rule = self._update(state, batch, key, value, gradient, arguments)
+        rule = self.recipe.layout.kept_divided(rule)
         column = jax().numpy.stack([value.astype("float32"), jax().numpy.sqrt(square).astype("float32")])[:, None]
         every_step = lax.dynamic_update_slice(carry.every_step, column, (0, carry.index))
         recorded = carry.recorded

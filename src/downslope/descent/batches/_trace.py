@@ -88,8 +88,19 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
 
 
 def arrays_of_state(state: BatchState) -> dict[str, np.ndarray]:
-    """Return the leaves of a state by name; a random key as the numbers that it is."""
-    return {name: _plain(leaf) for name, leaf in zip(_names_of(state), jax().tree.leaves(state), strict=True)}
+    """Return the leaves of a state by name; a random key as the numbers that it is, and none that is divided."""
+    leaves = zip(_names_of(state), jax().tree.leaves(state), strict=True)
+    return {name: _plain(leaf) for name, leaf in leaves if not _is_divided(leaf)}
+
+
+def divided_leaves_of(state: BatchState) -> dict[str, Any]:
+    """Return the leaves of a state by name that are divided among devices."""
+    leaves = zip(_names_of(state), jax().tree.leaves(state), strict=True)
+    return {name: leaf for name, leaf in leaves if _is_divided(leaf)}
+
+
+def _is_divided(leaf: Any) -> bool:
+    return not getattr(leaf, "is_fully_replicated", True)
 
 
 def state_of_arrays(begun: BatchState, kept: Mapping[str, np.ndarray]) -> BatchState:
