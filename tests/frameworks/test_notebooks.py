@@ -27,7 +27,7 @@ import jupyter_client  # noqa: E402
 import nbclient  # noqa: E402
 import nbformat  # noqa: E402
 
-from downslope.lab.replies._network_choices import _USUAL  # noqa: E402
+from downslope.lab.replies._examples import _USUAL  # noqa: E402
 from downslope.lab.server._serve import running  # noqa: E402
 
 SHOWN = 'import downslope as ds\nds.lab.show("x² + 2y²", start={"x": 4, "y": 3}, learning_rate=0.1)'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from lab.browser import PHONE, WIDE, opened, overflow, violations
-from playwright.sync_api import Browser, ViewportSize, expect
+from playwright.sync_api import Browser, Request, ViewportSize, expect
 
 from downslope.lab.server._serve import Running, running
 
@@ -136,12 +136,20 @@ def test_the_lab_through_another_port_of_this_machine(browser: Browser, real_lab
         opened(browser, f"http://localhost:{port}/?token={real_lab.token}") as page,
     ):
         requested: list[str] = []
+        finished: list[Request] = []
         page.on("request", lambda request: requested.append(request.url))
+        page.on("requestfinished", lambda request: finished.append(request))
         page.goto("/?f=x²&at=x=4&rate=0.1")
         expect(page.locator("#way")).to_have_attribute("d", re.compile("^M"))
+        expect(page.locator("#runners input").first).to_be_attached()
+        page.wait_for_load_state("networkidle")
+        # A first visit, with all that its page asks by itself.
+        sizes = [request.sizes() for request in finished if not request.url.startswith("data:")]
+        assert len(sizes) <= 10
+        assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) <= 250_000
         page.get_by_role("link", name="Fit", exact=True).click()
         expect(page.locator("#samples button").first).to_be_visible()
-        assert all(url.startswith(f"http://localhost:{port}/") for url in requested)
+        assert all(url.startswith((f"http://localhost:{port}/", "data:")) for url in requested)
 
 
 @contextmanager
@@ -149,11 +157,14 @@ def forwarded(port: int) -> Iterator[int]:
     """Hand on what comes to another port; yields that port."""
 
     async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while data := await reader.read(1 << 16):
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        except OSError:
+            pass
+        finally:
+            writer.close()
 
     async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inward, outward = await asyncio.open_connection("127.0.0.1", port)
@@ -161,6 +172,14 @@ def forwarded(port: int) -> Iterator[int]:
 
     async def started() -> asyncio.Server:
         return await asyncio.start_server(taken, "127.0.0.1", 0)
+
+    async def ended() -> None:
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.1)  # until what was closed is
 
     # In a thread: Playwright has the loop of this one.
     loop = asyncio.new_event_loop()
@@ -170,6 +189,7 @@ def forwarded(port: int) -> Iterator[int]:
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(ended(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        loop.close()

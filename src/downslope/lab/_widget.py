@@ -33,7 +33,6 @@ STATIC = Path(__file__).parent / "static"
 _LEAST_HEIGHT = 100  # pixels
 _METHOD, _STEPS = "gradient descent", 100
 _ASSETS = re.compile(r'<link rel="(?:icon|stylesheet)"[^>]*>\n?|<script\b[^>]*></script>\n?')
-_MARK = re.compile(r'(<img class="mark"[^>]*?src=)"[^"]*"')
 _VISITOR = re.compile(r"[\w-]{1,64}")
 
 
@@ -219,7 +218,7 @@ def page_text(name: str, query: str) -> str:
     )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>\n'
     tail = "".join(f"<script>{script}</script>\n" for script in scripts)
-    text = _MARK.sub(r'\1"data:,"', _ASSETS.sub("", text)).replace("</head>", f"{head}</head>", 1)
+    text = _ASSETS.sub("", text).replace("</head>", f"{head}</head>", 1)
     text = text.replace("<html", f'<html data-query="{html.escape(query)}"', 1)
     return text.replace("<body", '<body class="framed"', 1).replace("</body>", f"{tail}</body>", 1)
 
