@@ -40,7 +40,8 @@ PICTURES = {
 }  # fmt: skip
 MOVES = 100
 PAUSE = 0.12  # seconds between two moves, so that each is drawn
-AIM_MEDIAN, AIM_TENTH, AIM_FIRST, AIM_BYTES, AIM_ANSWER = 50, 100, 3.0, 500_000, 100
+AIM_MEDIAN, AIM_TENTH, AIM_FIRST, AIM_BYTES, AIM_ANSWER = 50, 100, 3.0, 250_000, 100
+AIM_REQUESTS, AIM_FRAMES = 10, 30
 FORMULAS, VISITORS, RACES = 30, 30, 9
 AIM_FORMULA, AIM_RACE, AIM_CROWD = 100, 1.0, 10.0
 PROMPT = 2.0  # seconds until the next formula is typed, so that what follows the picture has ended
@@ -71,6 +72,19 @@ WATCH_FORMULA = """() => {
     new MutationObserver(() => note("way")).observe(document.getElementById("way"), { attributeFilter: ["d"] });
     new MutationObserver(() => note("land")).observe(document.querySelector("#picture .land"), { childList: true });
 }"""
+
+# Turns the surface at each frame, and returns the frames a second; each is painted before the next is asked for.
+TURN = """() => new Promise((resolve) => {
+    const view = document.getElementById("surface-view"), began = performance.now();
+    let frames = 0;
+    const next = (now) => {
+        if (now - began > 2000) return resolve(1000 * frames / (now - began));
+        frames += 1;
+        view.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", cancelable: true }));
+        requestAnimationFrame(next);
+    };
+    requestAnimationFrame(next);
+})"""
 
 
 @contextmanager
@@ -199,17 +213,52 @@ def crowd(address: str) -> tuple[list[float], list[float]]:
     return list(seen), list(served)
 
 
-def weights(browser: Browser, address: str) -> dict[str, int]:
-    """Return the bytes of all that each page loads, as they are sent: nothing is compressed."""
-    found = {}
-    for one in PAGES:
-        page, bodies = browser.new_page(), []
-        page.on("response", lambda response, bodies=bodies: bodies.append(response))
-        page.goto(address.rstrip("/") + one.path)
-        page.wait_for_load_state("networkidle")
-        found[one.title] = sum(len(body.body()) for body in bodies if "/api/" not in body.url)
-        page.close()
-    return found
+def first_visits(browser: Browser, address: str) -> dict[str, dict[str, float]]:
+    """Return the requests and bytes of a first visit to each page, and of a reload, with all that it asks by itself."""
+    visits = {}
+    for page_of_lab in PAGES:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        with transfers(page) as sent:
+            page.goto(address.rstrip("/") + page_of_lab.path)
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(1000 * PROMPT)
+        with transfers(page) as again:
+            page.reload()
+            page.wait_for_load_state("networkidle")
+        visits[page_of_lab.title] = {"requests": len(sent), "bytes": sum(sent.values()), "again": sum(again.values())}
+        context.close()
+    return visits
+
+
+@contextmanager
+def transfers(page: Page) -> Iterator[dict[str, float]]:
+    """Collect the bytes of each request as they are sent, with their heads, while the block runs."""
+    urls, sizes = {}, {}
+    session = page.context.new_cdp_session(page)
+    session.on("Network.requestWillBeSent", lambda event: urls.__setitem__(event["requestId"], event["request"]["url"]))
+
+    def finished(event: dict[str, Any]) -> None:
+        if urls.get(event["requestId"], "").startswith("http"):
+            sizes[event["requestId"]] = event["encodedDataLength"]
+
+    session.on("Network.loadingFinished", finished)
+    session.send("Network.enable")
+    yield sizes
+    session.detach()
+
+
+def turns(browser: Browser, address: str) -> list[float]:
+    """Return the frames a second of surfaces that are turned: an arrow key a frame, for two seconds each."""
+    page, rates = browser.new_page(viewport={"width": 1280, "height": 900}), []
+    for state in (PICTURES["x² + 2y²"], PICTURES["Rosenbrock, 1000 steps"]):
+        drawn(page, f"{address}?{urlencode(state)}")
+        page.locator("#surface-show").click()
+        page.locator("#surface-view canvas").wait_for()
+        page.wait_for_timeout(1000 * PROMPT)
+        rates.append(page.evaluate(TURN))
+    page.close()
+    return rates
 
 
 def guests(address: str) -> dict[str, list[float]]:
@@ -274,7 +323,7 @@ def main() -> None:
             seen = formulas(browser, address)
             raced = races(browser, address)
             took = {name: moves(browser, address, state) for name, state in PICTURES.items()}
-            bytes_of = weights(browser, address)
+            visits, frames = first_visits(browser, address), turns(browser, address)
             after = guests(address)
         browser.close()
     with tempfile.TemporaryDirectory() as cache, command(cache) as (address, _):
@@ -285,7 +334,10 @@ def main() -> None:
         for name, rows in took.items()
         for what, row in rows.items()
     ]
-    sizes = ", ".join(f"{name} {size / 1000:.0f}" for name, size in bytes_of.items())
+    loads = [
+        (name, f"{row['requests']:.0f}", f"{row['bytes'] / 1000:.0f}", f"{row['again'] / 1000:.0f}")
+        for name, row in visits.items()
+    ]
     news = [
         (f"a formula never seen → its picture, ms, {len(seen)} formulas", *three(seen, "{:.0f}"), f"{AIM_FORMULA}"),
         ("the default race, s", *three(raced, "{:.2f}"), f"{AIM_RACE:g}"),
@@ -299,8 +351,10 @@ def main() -> None:
             f"Moves, with the aims of {AIM_MEDIAN} ms in the median and {AIM_TENTH} ms at the 90th percentile:",
             table(("move", "drawn", "median, ms", "90th percentile, ms"), rows),
             f"From the command to the first picture, with a warm cache: {statistics.median(first):.2f} s, median of "
-            f"{len(first)} ({min(first):.2f} to {max(first):.2f}; aim {AIM_FIRST:g} s). What a page loads, in kB, not "
-            f"compressed: {sizes} (aim {AIM_BYTES / 1000:.0f}).",
+            f"{len(first)} ({min(first):.2f} to {max(first):.2f}; aim {AIM_FIRST:g} s). A surface turns at "
+            f"{min(frames):.0f} frames a second or more (aim {AIM_FRAMES}).",
+            f"A first visit, with its replies (aims {AIM_REQUESTS} and {AIM_BYTES / 1000:.0f}), and a reload:",
+            table(("page", "requests", "kB", "kB of a reload"), loads),
             f"How long a light request of another visitor takes right after a hostile guest (aim {AIM_ANSWER} ms):",
             table(
                 ("after", "median, ms", "longest of 30, ms"),
@@ -309,7 +363,7 @@ def main() -> None:
         ]
     )
     results = {"first": first, "formulas": seen, "races": raced, "crowd": {"pictures": pictures, "all": served}}
-    publish(given, "lab", text, {**results, "moves": took, "bytes": bytes_of, "guests": after})
+    publish(given, "lab", text, {**results, "moves": took, "visits": visits, "frames": frames, "guests": after})
 
 
 if __name__ == "__main__":

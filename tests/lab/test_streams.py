@@ -52,6 +52,16 @@ def test_proxies_that_pass_on_events_alone_get_events(client: httpx.Client) -> N
     assert events == lines(client.post("/api/counting", json={"to": 2}))
 
 
+def test_streams_are_compressed_but_for_proxies(client: httpx.Client) -> None:
+    plain = client.post("/api/counting", json={"to": 3}, headers={"Accept-Encoding": "identity"})
+    packed = client.post("/api/counting", json={"to": 3}, headers={"Accept-Encoding": "gzip"})
+    behind = {"Accept-Encoding": "gzip", "X-Forwarded-Context": "/user/ada/proxy/1"}
+    proxied = client.post("/api/counting", json={"to": 3}, headers=behind)
+    codings = [answer.headers.get("content-encoding") for answer in (plain, packed, proxied)]
+    assert codings == [None, "gzip", None]
+    assert lines(plain) == lines(packed) == lines(proxied)
+
+
 def test_pieces_come_while_it_goes_on(client: httpx.Client) -> None:
     with client.stream("POST", "/api/counting", json={"pause": 0.05}) as answer:
         came = answer.iter_lines()

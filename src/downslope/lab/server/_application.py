@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import re
+import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from starlette.routing import Route
 from downslope.lab._messages import LIMITS, Limits, Reply, Tables, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, ancestors_of, body_of, disconnected, json_response
-from downslope.lab.server._pages import Door, File, Files, assembled, read_files, scripts
+from downslope.lab.server._pages import Door, File, Files, assembled, read_files, scripts, takes_gzip
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,6 +40,7 @@ _LONGEST_NAME = 100  # letters of the name of a file
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _GONE = "gone"
 _EVENTS = "text/event-stream"
+_FORWARDED = ("x-forwarded", "x-proxy", "forwarded", "via")  # how headers of proxies begin
 _POLL_SECONDS = 0.4  # from one look at a followed run to the next
 _POLLS_TO_COMMENT = 37  # without news, after which a comment shows proxies that the connection is open
 
@@ -255,12 +257,26 @@ async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive,
     as_events = Headers(scope=scope).get("accept") == _EVENTS
     before, after = (b"data: ", b"\n\n") if as_events else (b"", b"\n")
     headers = [(b"content-type", _EVENTS.encode() if as_events else b"application/x-ndjson")]
+    packer = _packer(Headers(scope=scope))
+    if packer is not None:
+        headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     reply: Reply | None = first
     while reply is not None:
-        await send(_body_part(before + reply.body + after))
+        part = before + reply.body + after
+        await send(_body_part(part if packer is None else packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)))
         reply = await anext(replies, None)
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": b"" if packer is None else packer.flush()})
+
+
+def _packer(asked: Headers) -> zlib._Compress | None:
+    """Return what compresses a stream, flushed after each piece; None where the visitor cannot read that.
+
+    Nor behind a proxy: jupyter-server-proxy takes the header of the encoding off streams, and leaves the encoding.
+    """
+    if not takes_gzip(asked) or any(name.startswith(_FORWARDED) for name in asked):
+        return None
+    return zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: with the head of gzip
 
 
 async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> AsyncGenerator[Reply]:
