@@ -17,10 +17,11 @@ from downslope.lab._messages import LIMITS
 from downslope.lab._runs import Runs, SavedRun, header_of, state_of
 from downslope.lab.replies._descent import coordinates_of, verdict_reply
 from downslope.lab.replies._formula_verbs import grid_reply
-from downslope.lab.replies._request import PageRequest, RequestError, program, rounded
+from downslope.lab.replies._request import PageRequest, RequestError, are_alike, filling, program, rounded
 from downslope.lab.replies._training import layer_name, layers_of
 
 _DIGITS = 7
+_WIDE = 1.8  # the width of the picture of a path over its height, about
 _SETS = ("training", "validation")
 _SCORES = {"loss": "loss", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "r2": "R²"}
 _PLAN = {
@@ -183,7 +184,9 @@ def _landscape(trace: ds.Trace) -> dict[str, Any] | None:
     rows = evenly_spread(len(trace.columns["step"]), LIMITS.rows)
     end = {name: float(trace.end[name]) for name in names}
     path = {name: rounded(column[rows]) for name, column in zip(names, coordinates_of(trace).T, strict=True)}
-    grid = grid_reply(objective, names, ds.draw.box(trace, names), end)
+    box = ds.draw.box(trace, names)
+    is_equal = len(names) == 2 and are_alike(list(box.values()))
+    grid = grid_reply(objective, names, filling(box, names, _WIDE), end) | {"has_equal_units": is_equal}
     return {"grid": grid, "path": path, "values": rounded(trace.columns["value"][rows])}
 
 

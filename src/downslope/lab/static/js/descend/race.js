@@ -141,7 +141,7 @@ export function mountRace(page, methods) {
     const { formula, start, steps } = race.request;
     const otherFormula = formula !== page.state.f;
     const stale = otherFormula || steps !== page.state.steps || JSON.stringify(start) !== JSON.stringify(page.start);
-    const text = stale ? STALE : race.sentence;
+    const text = stale ? STALE : written(race.sentence);
     result.hidden = otherFormula;
     result.classList.toggle("stale", stale);
     if (state.textContent !== text) state.textContent = text;

@@ -3,7 +3,7 @@
 /** @import { Learning } from "./flow.js" */
 /** @import { Point, Scale } from "../types.d.ts" */
 
-import { byId, draw } from "../elements.js";
+import { byId, draw, written } from "../elements.js";
 import { Frame, isLogarithmic, pixelOf, round, scaleFor, through } from "../frame.js";
 import { scrubsAlong } from "../playback.js";
 
@@ -57,6 +57,6 @@ function mountCurve(page, container, metricOf) {
     const changes = Object.keys(page.state.earlier ?? {}).map((step) => round(along(Number(step))));
     mark.replaceChildren(draw("line", { x1: across, x2: across, y1: frame.up[0], y2: frame.up[1] }),
       ...changes.map((at) => draw("line", { class: "rate-change", x1: at, x2: at, y1: frame.up[0], y2: frame.up[1] })));
-    frame.desc.textContent = SETS.map((set, index) => `${set} ${name} ${columns[index].at(-1)?.toPrecision(3) ?? "not known"}`).join(", ");
+    frame.desc.textContent = SETS.map((set, index) => `${set} ${name} ${written(columns[index].at(-1)?.toPrecision(3) ?? "not known")}`).join(", ");
   }
 }

@@ -3,7 +3,7 @@
 /** @import { Learning } from "./flow.js" */
 /** @import { Point, Scale, TrainingHead, TrainingMoment, TrainingPicture, TrainingRun, Value } from "../types.d.ts" */
 
-import { byId, draw } from "../elements.js";
+import { byId, draw, written } from "../elements.js";
 import { context2d } from "../exporting.js";
 import { Frame, dots, pixelOf, planeScales, roomy, round, through } from "../frame.js";
 
@@ -198,7 +198,7 @@ function keyOf({ kind, classes, held }, right) {
  * @param {TrainingMoment} moment
  */
 function describe(run, moment) {
-  const scores = Object.entries(moment.metrics).map(([name, value]) => `${name.replace(/_/g, " ")} ${value === null ? "not finite" : value.toPrecision(3)}`);
+  const scores = Object.entries(moment.metrics).map(([name, value]) => `${name.replace(/_/g, " ")} ${value === null ? "not finite" : written(value.toPrecision(3))}`);
   return `${run.head.read_as}. After ${moment.step} steps: ${scores.join(", ")}.`;
 }
 

@@ -4,7 +4,7 @@
 /** @import { Prescription, PrescriptionProgress, Trial, Trouble } from "../types.d.ts" */
 
 import { follow } from "../api.js";
-import { byId, draw, make, say, showTrouble, tableById } from "../elements.js";
+import { byId, draw, make, say, showTrouble, tableById, written } from "../elements.js";
 import { copies } from "../exporting.js";
 import { stateOf } from "./state.js";
 
@@ -73,8 +73,8 @@ export function mountRemedies(page) {
   /** @param {Prescription} shown */
   function show(shown) {
     byId("prescription").hidden = false;
-    byId("prescription-verdict").textContent = shown.verdict;
-    byId("prescription-reason").textContent = shown.reason;
+    byId("prescription-verdict").textContent = written(shown.verdict);
+    byId("prescription-reason").textContent = written(shown.reason);
     say(shown.verdict);
     byId("prescription-cost").textContent = shown.cost ?? "";
     byId("use").hidden = byId("prescribe-python").hidden = !shown.keep;
@@ -86,8 +86,8 @@ export function mountRemedies(page) {
     body.replaceChildren(...shown.trials.map((trial) => make("tr", { class: trial.helped ? "winner" : null },
       make("td", { text: trial.mark }),
       make("th", { scope: "row" }, make("span", { text: trial.name }), make("span", { class: "small why", text: trial.why })),
-      make("td", { text: trial.score }), make("td", { text: trial.effect }), make("td", {}, effectOf(trial, scale)), make("td", { text: trial.moved }))));
-    byId("tried-list").replaceChildren(...shown.tried.map(({ name, score }) => make("li", { text: `${name}: ${score === null ? "not finite" : score.toPrecision(3)}` })));
+      make("td", { text: written(trial.score) }), make("td", { text: written(trial.effect) }), make("td", {}, effectOf(trial, scale)), make("td", { text: written(trial.moved) }))));
+    byId("tried-list").replaceChildren(...shown.tried.map(({ name, score }) => make("li", { text: `${name}: ${score === null ? "not finite" : written(score.toPrecision(3))}` })));
     byId("tried").hidden = shown.tried.length === 0;
   }
 }

@@ -2,7 +2,7 @@
 
 /** @import { Looking } from "./flow.js" */
 
-import { byId, make, showTrouble, tableById } from "../elements.js";
+import { byId, make, showTrouble, tableById, written } from "../elements.js";
 import { copies } from "../exporting.js";
 import { Charts } from "./chart.js";
 
@@ -23,7 +23,7 @@ export function mountComparison(page) {
     head.replaceChildren(make("tr", {}, ...heads.map((text, column) => make("th", { scope: "col" },
       ...(column ? [make("span", { class: `swatch lane-${column - 1}`, "aria-hidden": "true" })] : []), text))));
     body.replaceChildren(...compared.rows.map(([label, ...cells]) =>
-      make("tr", {}, make("th", { scope: "row", text: label }), ...cells.map((text) => make("td", { text })))));
+      make("tr", {}, make("th", { scope: "row", text: label }), ...cells.map((text) => make("td", { text: written(text) })))));
     byId("beside-same").textContent = compared.same.length ? `The same in all: ${compared.same.map(([label, text]) => `${label} ${text}`).join(", ")}.` : "";
   });
 }
