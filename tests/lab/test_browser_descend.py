@@ -262,7 +262,10 @@ def test_the_surface_turns_and_its_path_moves_with_the_contours(tab: Page) -> No
     expect(show).to_have_attribute("aria-pressed", "true")
     canvas = tab.locator("#surface-view canvas")
     expect(canvas).to_have_attribute("aria-label", re.compile("Surface of f"))
-    assert tab.locator("#surface").bounding_box()["y"] < tab.locator("#play").bounding_box()["y"]  # beside, on a desk
+    surface, play = tab.locator("#surface").bounding_box(), tab.locator("#play").bounding_box()
+    assert surface
+    assert play
+    assert surface["y"] < play["y"]  # beside the contours, on a desk
     tab.wait_for_timeout(400)
 
     def changes(act: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -235,7 +235,7 @@ def _python(stages: Sequence[ds.Setup], devices: int | str | None = None) -> str
     more = "" if devices in (None, 1) else f", devices={devices!r}"
     first, *later = stages
     # A network that is built already has the choices of its layers, which are left out.
-    own = [setup.changed(**dict.fromkeys(set(setup.choices) & _OF_LAYERS)) for setup in later]
+    own = [replace(setup, choices={n: c for n, c in setup.choices.items() if n not in _OF_LAYERS}) for setup in later]
     calls = [first.as_python(), *(setup.as_python().replace("ds.train(", "ds.train(training.model, ") for setup in own)]
     whole = "\ntraining = ".join(f"{call.removesuffix(')')}{more})" for call in calls)
     return program("training", whole, "training", "ds.diagnose(training.trace)")
