@@ -27,7 +27,7 @@ export function mountLayers(page) {
 
   function show() {
     const layers = page.moment?.layers ?? page.run?.moments.find((moment) => moment.layers)?.layers;
-    byId("layers-section").hidden = !page.run?.head.layers.length;
+    byId("layers-section").hidden = !layers; // no empty boxes before there are numbers
     if (!page.run || !layers || !gradients.width || !activations.width) return;
     showGradients(page.run, layers.gradient_norm);
     showActivations(page.run, layers);

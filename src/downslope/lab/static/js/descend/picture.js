@@ -134,7 +134,7 @@ function showScale(page, { over }, x, y) {
   if (note.hidden) return;
   const [long, short] = longer > 1 ? [over[1], over[0]] : [over[0], over[1]];
   const times = Number(Math.max(longer, 1 / longer).toPrecision(2));
-  const text = isEqual ? "A unit is as long along both axes. " : `A unit of ${long} is drawn ${written(times)} times as long as one of ${short}, so angles are not true. `;
+  const text = isEqual ? "Units are equally long along both axes. " : `One unit of ${long} is drawn ${written(times)} times as long as one of ${short}, so angles are not true. `;
   const button = make("button", { type: "button", text: isEqual ? "Fill the picture" : "Draw them equally long" });
   button.addEventListener("click", () => page.set({ scale: isEqual ? null : "equal", view: null }, { fit: true }));
   note.replaceChildren(setMaths(make("span"), text, over), button);
