@@ -130,6 +130,16 @@ def _trained_by_layer(page: Page) -> None:
     page.wait_for_timeout(300)
 
 
+def _taken_apart(page: Page) -> None:
+    _trained(page)
+    page.locator("#graph-section").scroll_into_view_if_needed()
+    page.locator(".units image").first.wait_for()
+    for _ in range(2):
+        page.locator("#stage-forward").click()
+    page.locator("#graph-section h2").evaluate("heading => heading.scrollIntoView()")
+    page.wait_for_timeout(500)
+
+
 def _compared(page: Page) -> None:
     page.get_by_label("Compare deep/plain").check()
     page.get_by_label("Compare deep/normalised").check()
@@ -154,17 +164,24 @@ def _checked(page: Page) -> None:
     page.wait_for_timeout(500)
 
 
+NETWORK = "/network?hidden=6,4&rate=0.02&steps=600&trained=1"
 COFFEE = "/fit?sample=coffee.csv&f=temperature+%3D+a+%2B+b·e^(-k·minutes)&start=a=60,b=20,k=0.2"
 SHOTS = (
     Shot("learn-slope-light.png", "/learn#chapter=slope&at=x=2,h=2", "light", _counted, 860),
     Shot("learn-partial-light.png", "/learn#chapter=partial&at=T=160,t=8", "light", _counted, 860),
     Shot("learn-compass-dark.png", "/learn#chapter=compass&at=x=3,y=1,turn=43", "dark", _checked, 860),
     Shot("learn-descent-light.png", "/learn#chapter=descent&at=x=0,rate=0.1,step=4", "light", _counted, 860),
-    Shot("lab-descend-light.png", "/?f=f(x,y)=x²%2B2y²&at=x=4,y=3&rate=0.1&steps=100", "light", _at_step(3)),
+    Shot(
+        "lab-descend-light.png",
+        "/?f=f(x,y)=x²%2B2y²&at=x=4,y=3&rate=0.1&steps=100&surface=-60,30",
+        "light",
+        _at_step(3),
+    ),
     Shot("lab-race-dark.png", "/?f=f(x,y)=(1-x)²%2B100(y-x²)²&at=x=-1.2,y=1&rate=0.001&steps=100", "dark", _raced),
     Shot("lab-fit-light.png", COFFEE, "light", _drawn),
     Shot("lab-fit-dark.png", COFFEE, "dark", _at_step(2)),
-    Shot("lab-network-light.png", "/network?hidden=8,8&rate=0.01&steps=800&trained=1", "light", _trained),
+    Shot("lab-network-light.png", f"{NETWORK}&surface=-60,30", "light", _trained),
+    Shot("lab-units-light.png", NETWORK, "light", _taken_apart, 820),
     Shot(
         "lab-network-dark.png",
         "/network?hidden=8,8,8,8,8,8,8,8,8,8,8,8&activation=sigmoid&rate=0.001&steps=600&trained=1",

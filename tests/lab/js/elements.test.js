@@ -19,10 +19,10 @@ test("whole numbers are not below the least", () => {
 });
 
 test("numbers are written as in a book, in whatever form they came", () => {
-  for (const [from, to] of [[-1e-7, "−10⁻⁷"], ["1.63e-09", "1.63 × 10⁻⁹"], ["8.30767e−22", "8.30767 × 10⁻²²"], ["−1.25e+11", "−1.25 × 10¹¹"], ["-2.5", "−2.5"]]) {
+  for (const [from, to] of [[-1e-7, "−10⁻⁷"], ["1.63e-09", "1.63 × 10⁻⁹"], ["8.30767e−22", "8.30767 × 10⁻²²"], ["−1.25e+11", "−1.25 × 10¹¹"], ["-2.5", "−2.5"]]) {
     assert.equal(written(from), to);
   }
-  assert.equal(written("the gradient is 3e−9, at most 4.1e12 more"), "the gradient is 3 × 10⁻⁹, at most 4.1 × 10¹² more");
+  assert.equal(written("the gradient is 3e−9, at most 4.1e12 more"), "the gradient is 3 × 10⁻⁹, at most 4.1 × 10¹² more");
   for (const text of ["layer1e3", "2ex", "e^2", "e5", "model-1e5b"]) assert.equal(written(text), text.replace("-", "−"));
 });
 

@@ -37,8 +37,8 @@ test("a path ends before a missing point, and where it leaves what can be drawn"
 });
 
 test("numbers along an axis have one power of ten where all are tiny or huge", () => {
-  assert.deepEqual([0, 2e-7, 4e-7].map(inFigures([0, 2e-7, 4e-7], String)), ["0", "2 × 10⁻⁷", "4 × 10⁻⁷"]);
-  assert.deepEqual([-1e7, 5e6].map(inFigures([-1e7, 5e6], String)), ["−10⁷", "0.5 × 10⁷"]);
+  assert.deepEqual([0, 2e-7, 4e-7].map(inFigures([0, 2e-7, 4e-7], String)), ["0", "2 × 10⁻⁷", "4 × 10⁻⁷"]);
+  assert.deepEqual([-1e7, 5e6].map(inFigures([-1e7, 5e6], String)), ["−10⁷", "0.5 × 10⁷"]);
   assert.deepEqual([-1, 0.5].map(inFigures([-1, 0.5], String)), ["−1", "0.5"]);
 });
 

@@ -32,7 +32,7 @@ test("numbers are written as the language does", () => {
   assert.equal(german.localised("0.4 − 0.1 × (-3.2)"), "0,4 − 0,1 × (−3,2)");
   assert.equal(english.number(-0), "0");
   assert.equal(english.number(119.98, 6), "119.98");
-  assert.equal(english.number(2.5e9), "2.50 × 10⁹");
+  assert.equal(english.number(2.5e9), "2.50 × 10⁹");
   assert.equal(english.number(null), "–");
 });
 

@@ -59,8 +59,10 @@ test("the image covers what the corners span, and leaves open what has no height
   const half = meshOf((across) => 0.5 * across);
   half.values = half.values.map((value, index) => (index % 21 < 10 ? -1 : value));
   assert.ok(Math.abs(filled(imageOf(relief(groundOf(half), "#203040"), scene, SIZE, 1)) / spans - 0.5) < 0.05);
-  const lid = imageOf(relief(groundOf(meshOf(() => 1)), "#203040"), scene, SIZE, 1);
+  const lid = imageOf(relief(groundOf(meshOf(() => 1.001)), "#203040"), scene, SIZE, 1);
   assert.equal(filled(lid), 0);
+  const top = imageOf(relief(groundOf(meshOf(() => 1)), "#203040"), scene, SIZE, 1); // as high as can be, and not cut off
+  assert.ok(Math.abs(filled(top) / spans - 1) < 0.03);
 });
 
 test("the lines of an image lie where its heights cross the levels", () => {

@@ -233,13 +233,15 @@ def _contours(
 def heights_reply(heights: np.ndarray, low: float, high: float) -> dict[str, Any]:
     """Return heights on a square mesh as whole numbers, row by row from below; −1 where there is none.
 
+    What is higher than the largest number is one more, so that a page can leave it open.
+
     Args:
         heights: shape (side, side), whose rows follow the second variable.
         low: the height that 0 stands for; what lies below is cut off.
         high: the height that the largest number stands for; what lies above is cut off.
     """
-    share = np.clip((heights - low) / ((high - low) or 1.0), 0, 1)
-    counted = np.where(np.isfinite(heights), np.rint(_HEIGHTS * np.nan_to_num(share)), -1)
+    share = np.clip((np.nan_to_num(heights) - low) / ((high - low) or 1.0), 0, 1)
+    counted = np.where(heights > high, _HEIGHTS + 1, np.where(np.isfinite(heights), np.rint(_HEIGHTS * share), -1))
     return {
         "low": low,
         "high": high,

@@ -93,7 +93,7 @@ const POWER = /(?<![\p{L}\d_.])(\d+(?:\.\d+)?)e([-−+]?)(\d+)(?![\p{L}\d_.]*\p{
 export function written(value) {
   return String(value).replace(POWER, (_, factor, sign, digits) => {
     const power = powerOfTen(sign === "+" || sign === "" ? Number(digits) : -Number(digits));
-    return factor === "1" ? power : `${factor} × ${power}`;
+    return factor === "1" ? power : `${factor}\u00a0×\u00a0${power}`; // never broken into two lines
   }).replace(/-/g, "−");
 }
 

@@ -20,6 +20,7 @@ const LINE = 0.55; // of the colour of a line that covers its ground
  * @typedef {object} Relief
  * @property {number} side
  * @property {Float32Array} shares the height of each corner as a share of all heights; negative where there is none
+ * @property {Uint8Array} cut 1 where a corner is higher than what is shown
  * @property {Float32Array} lights of each corner, from 0 to LIGHTS − 1
  * @property {Uint8Array} kinds of each corner
  * @property {Uint32Array} palette the pixel of each kind, height and light
@@ -37,7 +38,8 @@ const LINE = 0.55; // of the colour of a line that covers its ground
  */
 export function relief({ heights, levels, colour, kinds = [] }, dark) {
   const { side, values, steps, low, high } = heights;
-  const shares = Float32Array.from(values, (value) => (value < 0 ? -1 : value / steps));
+  const shares = Float32Array.from(values, (value) => (value < 0 ? -1 : Math.min(1, value / steps)));
+  const cut = Uint8Array.from(values, (value) => Number(value > steps));
   const lights = Float32Array.from(values, (_, index) => lightAt(shares, side, index));
   const line = rgbOf(dark);
   const several = 1 + (d3.max(kinds) ?? 0);
@@ -57,7 +59,7 @@ export function relief({ heights, levels, colour, kinds = [] }, dark) {
     }
   }
   const kept = { pixels: new Uint32Array(0), zones: new Uint16Array(0), xs: new Float32Array(side * side), ys: new Float32Array(side * side) };
-  return { side, shares, lights, kinds: Uint8Array.from(values, (_, index) => kinds[index] ?? 0), palette, bands, line, kept };
+  return { side, shares, cut, lights, kinds: Uint8Array.from(values, (_, index) => kinds[index] ?? 0), palette, bands, line, kept };
 }
 
 /** Return the step of light at a corner. @param {Float32Array} shares @param {number} side @param {number} index */
@@ -106,7 +108,7 @@ function pixel([red, green, blue]) {
  * @param {{ width: number, height: number }} size in pixels of the image
  * @param {number} scale pixels of the image for one of the scene
  */
-export function imageOf({ side, shares, lights, kinds, palette, bands, line, kept }, scene, { width, height }, scale) {
+export function imageOf({ side, shares, cut, lights, kinds, palette, bands, line, kept }, scene, { width, height }, scale) {
   // The band of each pixel is 0 where there is none.
   if (kept.pixels.length !== width * height) Object.assign(kept, { pixels: new Uint32Array(width * height), zones: new Uint16Array(width * height) });
   const { pixels, zones, xs, ys } = kept;
@@ -154,7 +156,7 @@ export function imageOf({ side, shares, lights, kinds, palette, bands, line, kep
       const [a, b, c, d] = [first, first + 1, first + side + 1, first + side];
       if (shares[a] < 0 || shares[b] < 0 || shares[c] < 0 || shares[d] < 0) continue;
       // What was cut off above is left open, so that one looks into a valley and not onto a lid.
-      if (shares[a] >= 1 && shares[b] >= 1 && shares[c] >= 1 && shares[d] >= 1) continue;
+      if (cut[a] && cut[b] && cut[c] && cut[d]) continue;
       fill(a, b, c);
       fill(a, c, d);
     }
@@ -191,7 +193,7 @@ export function sloping({ side, values, steps }) {
     const [right, above] = [x - column, y - row];
     const first = row * side + column;
     /** @param {number} index */
-    const height = (index) => Math.max(0, values[index]) / steps;
+    const height = (index) => Math.min(1, Math.max(0, values[index]) / steps);
     const lower = height(first) * (1 - right) + height(first + 1) * right;
     const upper = height(first + side) * (1 - right) + height(first + side + 1) * right;
     return lower * (1 - above) + upper * above;

@@ -159,7 +159,10 @@ export interface Grid {
   /** Whether a unit is to be as long along both axes, in a picture of any shape. */
   has_equal_units?: boolean;
 }
-/** Heights on a square mesh, row by row from below: whole numbers from 0 at `low` to `steps` at `high`, −1 where there is none. */
+/**
+ * Heights on a square mesh, row by row from below: whole numbers from 0 at `low` to `steps` at `high`, one more where it is higher,
+ * −1 where there is none.
+ */
 export interface Heights {
   low: number;
   high: number;
