@@ -292,7 +292,7 @@ def test_the_surface_turns_and_its_path_moves_with_the_contours(tab: Page) -> No
 
 
 def test_ranges_that_differ_much_are_said_and_can_be_drawn_equally(tab: Page) -> None:
-    arrive(tab, "/?f=f(x,y)=x²/1000%2B2y²&at=x=300,y=3&method=newton&steps=20")
+    arrive(tab, "/?f=f(x,y)=x²/100%2B2y²&at=x=300,y=3&rate=0.4&steps=1000")
     expect(tab.locator("#scale-note")).to_contain_text("times as long as one of x")
     tab.get_by_role("button", name="Draw them equally long").click()
     tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
