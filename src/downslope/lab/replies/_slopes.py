@@ -28,7 +28,7 @@ def secants(fields: dict[str, Any]) -> dict[str, Any]:
     """
     request = PageRequest(fields)
     objective, start = _objective_and_start(request, fields, variables=1)
-    (name,) = objective.names or ()
+    name = next(iter(start))
     box = request.box("box", (name,)) or ds.draw.box(start, (name,), objective=objective)
     line = ds.draw.grid(objective, box, count=_CURVE_POINTS, breaks=True)
     abscissae, heights = line.axes[name], line.heights

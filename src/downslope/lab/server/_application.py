@@ -134,7 +134,7 @@ class _Verbs:
                 await _stream(replies, scope, receive, send)
                 return
             async for reply in replies:
-                await json_response(reply, asked=Headers(scope=scope))(scope, receive, send)
+                await json_response(reply, incoming=Headers(scope=scope))(scope, receive, send)
 
     def _table(self, request: dict[str, Any]) -> UploadedFile | None:
         """Return the file that a request names, None if it names none."""
@@ -269,12 +269,12 @@ async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive,
     await send({"type": "http.response.body", "body": b"" if packer is None else packer.flush()})
 
 
-def _packer(asked: Headers) -> zlib._Compress | None:
+def _packer(incoming: Headers) -> zlib._Compress | None:
     """Return what compresses a stream, flushed after each piece; None where the visitor cannot read that.
 
     Nor behind a proxy: jupyter-server-proxy takes the header of the encoding off streams, and leaves the encoding.
     """
-    if not takes_gzip(asked) or any(name.startswith(_FORWARDED) for name in asked):
+    if not takes_gzip(incoming) or any(name.startswith(_FORWARDED) for name in incoming):
         return None
     return zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: with the head of gzip
 

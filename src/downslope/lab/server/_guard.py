@@ -170,16 +170,16 @@ class RefusedError(Exception):
         return PlainTextResponse(text + "\n", self.status, headers)
 
 
-def json_response(reply: Reply, headers: dict[str, str] | None = None, *, asked: Headers | None = None) -> Response:
+def json_response(reply: Reply, headers: dict[str, str] | None = None, *, incoming: Headers | None = None) -> Response:
     """Return a reply as an HTTP response.
 
     Args:
         reply: the status and the JSON.
         headers: more headers.
-        asked: the headers of the request, for a long reply to be compressed where the visitor reads that.
+        incoming: the headers of the request, for a long reply to be compressed where the visitor reads that.
     """
     body, more = reply.body, dict(headers or {})
-    if asked is not None and len(body) >= _LONG and takes_gzip(asked):
+    if incoming is not None and len(body) >= _LONG and takes_gzip(incoming):
         # The quickest level: most visitors sit at this machine, where fewer bytes save no time.
         body = gzip.compress(body, 1, mtime=0)
         more |= {"content-encoding": "gzip", "vary": "accept-encoding"}

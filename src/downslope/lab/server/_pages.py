@@ -222,14 +222,14 @@ class Files:
         file = self._files.get(scope["path_params"].get("name", ""))
         if file is None:
             raise HTTPException(404)
-        asked = Headers(scope=scope)
+        incoming = Headers(scope=scope)
         wanted = parse_qs(scope["query_string"].decode("latin-1")).get("v")
         keep = f"private, max-age={_YEAR}, immutable" if wanted == [file.version] else "no-cache"
-        packed = file.compressed if takes_gzip(asked) else None
+        packed = file.compressed if takes_gzip(incoming) else None
         # Other bytes, another tag.
         tag = f'"{file.version}"' if packed is None else f'"{file.version}-gzip"'
         headers = {"etag": tag, "cache-control": keep, "vary": "accept-encoding"}
-        if tag in asked.get("if-none-match", ""):
+        if tag in incoming.get("if-none-match", ""):
             response = Response(None, 304, headers)
         elif packed is None:
             response = Response(file.body, 200, headers, media_type=file.media_type)
