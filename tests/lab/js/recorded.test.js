@@ -35,6 +35,18 @@ test("a part of the recorded plane keeps every point where it is", () => {
   assert.deepEqual(land.lines[0].lines[0].slice(0, 2), [0, 50]);
 });
 
+test("what lies beyond a part is cut off: bands are closed along its edges, lines end there", () => {
+  const { bands, lines } = landIn([PLANE], {}, { x: [2.5, 7.5], y: [-5, 2.5] });
+  const cells = [...bands[0].polygons[0][0], ...lines[0].lines.flat()];
+  assert.ok(cells.every((cell) => cell >= 0 && cell <= 100));
+  const [ring] = bands[0].polygons[0];
+  assert.deepEqual([Math.min(...ring), Math.max(...ring)], [0, 100]);
+  assert.deepEqual(ring.slice(0, 2), ring.slice(-2));
+  assert.deepEqual(lines[0].lines.map((line) => line.map(Math.round)), [[0, 67, 50, 67, 50, 100]]);
+  const cross = { ...PLANE, bands: [], lines: [{ level: 0, lines: [[0, 50, 100, 50, 50, 0, 50, 100]] }] };
+  assert.equal(landIn([cross], {}, { x: [-5, 5], y: [-5, 5] }).lines[0].lines.length, 2);
+});
+
 test("a part is widened to the shape of the picture, and never beyond what was recorded", () => {
   assert.deepEqual(landIn([PLANE], { ratio: 2 }, { x: [-4, 4], y: [-4, 4] }).box, { x: [-8, 8], y: [-4, 4] });
   assert.deepEqual(landIn([PLANE], { ratio: 4 }, { x: [-4, 4], y: [-4, 4] }).box, { x: [-10, 10], y: [-4, 4] });

@@ -85,9 +85,77 @@ function cut(land, box) {
   return {
     ...land, box,
     heights: land.heights && meshOf(land.heights, land.over.map((name) => [land.box[name], box[name]])),
-    bands: land.bands.map((band) => ({ ...band, polygons: band.polygons.map((rings) => rings.map(moved)) })),
-    lines: land.lines.map(({ level, lines }) => ({ level, lines: lines.map(moved) })),
+    bands: land.bands.map((band) => ({
+      ...band, polygons: band.polygons.map((rings) => rings.map((ring) => ringWithin(moved(ring), land.cells)).filter((ring) => ring.length)),
+    })),
+    lines: land.lines.map(({ level, lines }) => ({ level, lines: lines.flatMap((line) => linesWithin(moved(line), land.cells)) })),
   };
+}
+
+/** The edges of a square from 0 to `most`, as functions that are negative beyond them. @type {((x: number, y: number, most: number) => number)[]} */
+const EDGES = [(x) => x, (x, y, most) => most - x, (_, y) => y, (_, y, most) => most - y];
+
+/**
+ * Return the part of a closed line that lies in a square, closed along its edges.
+ *
+ * @param {number[]} ring its last point is its first
+ * @param {number} most
+ */
+function ringWithin(ring, most) {
+  let points = ring.slice(0, -2);
+  for (const beyond of EDGES) {
+    /** @type {number[]} */
+    const kept = [];
+    for (let index = 0; index < points.length; index += 2) {
+      const before = (index + points.length - 2) % points.length;
+      const [from, to] = [before, index].map((at) => beyond(points[at], points[at + 1], most));
+      if (from < 0 !== to < 0) kept.push(...pointOn(points, before, index, from / (from - to)));
+      if (to >= 0) kept.push(points[index], points[index + 1]);
+    }
+    points = kept;
+  }
+  return points.length ? [...points, points[0], points[1]] : [];
+}
+
+/**
+ * Return the parts of a line that lie in a square.
+ *
+ * @param {number[]} line
+ * @param {number} most
+ */
+function linesWithin(line, most) {
+  /** @type {number[][]} */
+  const parts = [];
+  let isOpen = false;
+  for (let index = 2; index < line.length; index += 2) {
+    let [enter, leave] = [0, 1];
+    for (const beyond of EDGES) {
+      const [from, to] = [index - 2, index].map((at) => beyond(line[at], line[at + 1], most));
+      if (from < 0 && to < 0) leave = -1;
+      else if (from < 0) enter = Math.max(enter, from / (from - to));
+      else if (to < 0) leave = Math.min(leave, from / (from - to));
+    }
+    if (enter >= leave) {
+      isOpen = false;
+      continue;
+    }
+    if (!isOpen || enter > 0) parts.push(pointOn(line, index - 2, index, enter));
+    parts[parts.length - 1].push(...pointOn(line, index - 2, index, leave));
+    isOpen = leave === 1;
+  }
+  return parts;
+}
+
+/**
+ * Return the point of a line at a share of the way from one of its points to another.
+ *
+ * @param {number[]} line
+ * @param {number} from
+ * @param {number} to
+ * @param {number} share
+ */
+function pointOn(line, from, to, share) {
+  return [0, 1].map((axis) => (share === 1 ? line[to + axis] : line[from + axis] + (line[to + axis] - line[from + axis]) * share));
 }
 
 /**

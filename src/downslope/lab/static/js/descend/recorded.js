@@ -58,6 +58,7 @@ function nearestRate(rate, all) {
 
 /** Let nothing be typed or chosen that was not recorded. @param {Descent} page */
 function fix(page) {
+  byId("welcome").hidden = true; // it speaks of formulas and examples
   for (const id of FIELDS) hold(byId(id, HTMLInputElement));
   byId("method", HTMLSelectElement).disabled = true;
   page.on("start", () => {
