@@ -110,6 +110,11 @@ def test_a_moving_picture_moves(tmp_path) -> None:
     trace = ds.descend(VALLEY, {"x": 4, "y": 3}, learning_rate=0.1, steps=10)
     with Image.open(ds.draw.animate(VALLEY, trace, tmp_path / "way.gif")) as picture:
         assert picture.n_frames >= 11
+        duration = picture.info["duration"]
+    with Image.open(ds.draw.animate(VALLEY, trace, tmp_path / "way.apng")) as picture:
+        assert picture.format == "PNG"
+        assert picture.n_frames >= 11
+        assert picture.info["duration"] == pytest.approx(duration, abs=10)
     with pytest.raises(ds.SettingError, match="GIF"):
         ds.draw.animate(VALLEY, trace, tmp_path / "way.mp4")
 
