@@ -89,7 +89,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Three put the lab where people sit: modules joined into one script, the widget, and its page.
     # Four search for remedies in waves, with what both searches share; four stream Parquet files: row groups, survey,
     # order of rows, and task.
-    assert len(lines) <= 498
+    # Five write pages of the lab into files: what to export, the two pages, packing, and the streams of their buttons.
+    assert len(lines) <= 499
     assert 150 <= statistics.median(lines.values()) <= 220
 
 
