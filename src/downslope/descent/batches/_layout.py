@@ -164,8 +164,8 @@ class DeviceLayout:
         if self.mesh is None or self.hosts == 1 or rows % self.devices:
             return None
         each, own = rows // self.devices, set(self.mesh.local_devices)
-        places = [place for place, device in enumerate(self.mesh.devices.flat) if device in own]
-        return slice(min(places) * each, (max(places) + 1) * each)
+        ranks = [rank for rank, device in enumerate(self.mesh.devices.flat) if device in own]
+        return slice(min(ranks) * each, (max(ranks) + 1) * each)
 
     def local(self, tree: Any) -> Any:
         """Return copied arrays as arrays of this process's first device; those that are divided stay."""
