@@ -46,7 +46,7 @@ test-docs: $(STAMP)  ## run every snippet of the documents, with the compiler op
 test-browser: $(STAMP)  ## run the tests that need Chromium: the pages of the lab
 	$(BIN)/python -m pytest $(WORKERS) -m browser tests/lab
 
-test-frameworks: $(FRAMEWORKS)/.ready  ## run the tests that need PyTorch, Lightning, Transformers, Keras, trackers
+test-frameworks: $(FRAMEWORKS)/.ready  ## run the tests that need PyTorch, Lightning, Transformers, Keras, trackers, notebooks
 	DOWNSLOPE_FRAMEWORKS=1 $(FRAMEWORKS_PYTHON) -m pytest $(WORKERS) tests/frameworks
 
 test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest versions of the dependencies

@@ -221,6 +221,8 @@ def first_visits(browser: Browser, address: str) -> dict[str, dict[str, float]]:
         page = context.new_page()
         with transfers(page) as sent:
             page.goto(address.rstrip("/") + page_of_lab.path)
+            if page_of_lab.name == "network":  # it trains by itself
+                page.get_by_text("Train again", exact=True).wait_for()
             page.wait_for_load_state("networkidle")
             page.wait_for_timeout(1000 * PROMPT)
         with transfers(page) as again:
