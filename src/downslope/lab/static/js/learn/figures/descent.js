@@ -1,6 +1,6 @@
 /** Descent: where does the next step land? A marker is put there, and the step is taken. */
 
-/** @import { Grid } from "../../types.d.ts" */
+/** @import { Grid, Range } from "../../types.d.ts" */
 /** @import { Example, Figure, Tools } from "../types.d.ts" */
 
 import { draw, make } from "../../elements.js";
@@ -15,6 +15,7 @@ const SHARES = [0.1, 0.3, 0.6, 1, 1.4, 1.8, 2.2]; // of the usual rate: the rate
 const POSITIONS = 25; // of the start there
 const NEAR = 0.15, NEAREST = 0.012; // of the step, and of the axis at least: how near a prediction is right
 const NUDGE = 1 / 160; // of the axis: an arrow key
+const BELOW = 0.14; // of the heights: room below the curve
 const LIFT = 20; // pixels of the marker above the axis
 const MARGIN = { top: 26, right: 20, bottom: 40, left: 52 };
 
@@ -101,7 +102,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     lines = table.lines;
     row = Math.min(row, path().length - 1);
     trouble(null);
-    if (grid) plot.show({ x: grid.box[name], y: grid.f_range, xName: name, yName: `${reply.name}(${name})`, names: [name, reply.name] });
+    if (grid) plot.show({ x: grid.box[name], y: roomyBelow(grid.f_range), xName: name, yName: `${reply.name}(${name})`, names: [name, reply.name] });
     changed();
   }
 
@@ -193,4 +194,9 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
 
   coming = show(lesson).catch(trouble);
   return { show, check, reset, stop: () => {}, walk };
+}
+
+/** Return a range of heights with room below for the marker, which would cover the lowest points. @param {Range} range @returns {Range} */
+function roomyBelow([low, high]) {
+  return [low - BELOW * (high - low), high];
 }
