@@ -41,6 +41,7 @@ UNITS = """() => {
     const unit = (anchor, side) => {
         const ticks = texts.filter((text) => text.getAttribute("text-anchor") === anchor)
             .map((text) => [Number(text.textContent.replace("−", "-")), Number(text.getAttribute(side))]);
+        if (ticks.length < 2) return NaN; // not drawn yet
         const [first, last] = [ticks[0], ticks.at(-1)];
         return Math.abs((last[1] - first[1]) / (last[0] - first[0]));
     };
