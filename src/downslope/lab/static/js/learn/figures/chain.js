@@ -173,7 +173,7 @@ export function figure(host, tools) {
 
     go(0);
     return {
-      walk: walkOf(STAGES.length, () => stage, go, (at) => word("stage", { stage: at + 1, count: STAGES.length })),
+      walk: walkOf(STAGES.length, () => stage, (wanted) => (go(wanted), changed()), (at) => word("stage", { stage: at + 1, count: STAGES.length })),
       stop: () => units.stop(),
       check: () => null,
     };

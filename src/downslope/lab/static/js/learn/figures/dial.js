@@ -18,7 +18,7 @@ const NUDGE = 1e-9;
  * @param {{ turn?: (value: number) => void }} options called with the value under the pointer
  */
 export function dialIn(host, { turn }) {
-  const svg = draw("svg", { class: turn ? "dial turned" : "dial", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+  const svg = draw("svg", { class: turn ? "gauge turned" : "gauge", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
   const name = make("p", { class: "dial-name" });
   const value = make("p", { class: "dial-value" });
   const box = make("div", { class: "dial-box" }, name, svg, value);

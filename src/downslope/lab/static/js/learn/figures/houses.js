@@ -78,6 +78,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
       line = { w: descent.path.w[row] ?? NaN, b: descent.path.b[row] ?? NaN, loss: descent.values[row] ?? NaN, row };
       keep();
       drawAll();
+      changed();
     },
     /** @param {number} row */
     name: (row) => (line.row === null ? word("moved") : word("step", { step: row })),

@@ -41,6 +41,7 @@ export function figure(host, tools) {
       index = wanted;
       keep();
       scene?.draw();
+      changed();
     },
     /** @param {number} at */
     name: (at) => word("step", { step: scene?.step(at) ?? 0 }),

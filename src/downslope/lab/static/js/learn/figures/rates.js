@@ -65,6 +65,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
       row = index;
       keep();
       drawAll();
+      changed();
     },
     /** @param {number} index */
     name: (index) => word("step", { step: descent?.steps[index] ?? index }),

@@ -63,7 +63,7 @@ export function unitsIn(host, { units, edges }, { nodes, after, value_after: los
   }
 
   /** Whether the gradient has come back to a column. @param {number} column */
-  const isBack = (column) => stage >= BACK_OUTPUT && stage < STEP && column >= [3, 2, 1][stage - BACK_OUTPUT] - (stage === BACK_OUTPUT ? 1 : 0) && column > 0;
+  const isBack = (column) => stage >= BACK_OUTPUT && stage < STEP && column >= (stage === BACK_OUTPUT ? 2 : 1);
   /** Whether a value has come forward to a column. @param {number} column */
   const isReached = (column) => column <= Math.min(stage, LOSS);
   /** Whether an edge shows its gradient, or has passed one back. @param {Edge} edge */
