@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import "./page.js";
-import { dots, inFigures, isLogarithmic, pixelOf, planeScales, roomy, scaleFor, through } from "../../../src/downslope/lab/static/js/frame.js";
+import { dots, inFigures, isLogarithmic, pixelOf, planeScales, roomy, scaleFor, through, ticks } from "../../../src/downslope/lab/static/js/frame.js";
 
 test("values over more than a factor of thirty get a logarithmic scale, others and those from zero a linear one", () => {
   assert.ok(isLogarithmic(scaleFor([1, 31], [0, 100])));
@@ -40,6 +40,14 @@ test("numbers along an axis have one power of ten where all are tiny or huge", (
   assert.deepEqual([0, 2e-7, 4e-7].map(inFigures([0, 2e-7, 4e-7], String)), ["0", "2 × 10⁻⁷", "4 × 10⁻⁷"]);
   assert.deepEqual([-1e7, 5e6].map(inFigures([-1e7, 5e6], String)), ["−10⁷", "0.5 × 10⁷"]);
   assert.deepEqual([-1, 0.5].map(inFigures([-1, 0.5], String)), ["−1", "0.5"]);
+});
+
+test("in a narrow frame two numbers are written to the digit that tells them apart", () => {
+  for (const end of [0.62, 0.81, 0.95, 1.3, 8.1, 81]) {
+    for (const { at, text } of ticks(globalThis.d3.scaleLinear([-end, end], [-end, end]), 2)) {
+      assert.ok(Math.abs(Number(String(text).replace("−", "-")) - at) < 1e-9, `${text} at ${at}`);
+    }
+  }
 });
 
 test("in a frame of any shape a unit is as long along both axes, and all of the box is seen", () => {

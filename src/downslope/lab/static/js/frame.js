@@ -231,17 +231,20 @@ function within(point, from) {
 }
 
 /**
+ * Return the numbers along an axis, about so many, in pixels and as text.
+ *
  * @param {Scale | BandScale} scale
  * @param {number} count
- * @param {Label[]} texts
+ * @param {Label[]} [texts] of the bands of a band scale
  * @returns {{ at: number, text: Label }[]}
  */
-function ticks(scale, count, texts) {
+export function ticks(scale, count, texts = []) {
   if ("bandwidth" in scale) return scale.domain().map((band) => ({ at: (scale(band) ?? 0) + scale.bandwidth() / 2, text: texts[band] }));
   const wanted = Math.max(2, Math.floor(count));
   // Two numbers are the least that tell a scale; round ones are sparse in a narrow frame.
-  const values = d3.range(wanted, wanted + 4).map((least) => scale.ticks(least)).find((some) => some.length > 1) ?? [];
-  const format = isLogarithmic(scale) ? power : inFigures(values, scale.tickFormat(wanted));
+  const least = d3.range(wanted, wanted + 4).find((some) => scale.ticks(some).length > 1);
+  const values = least === undefined ? [] : scale.ticks(least);
+  const format = isLogarithmic(scale) ? power : inFigures(values, scale.tickFormat(least));
   return values.map((value) => ({ at: scale(value), text: format(value) })).filter((tick) => tick.text);
 }
 
