@@ -2,12 +2,14 @@
 
 python website/images.py             all of them
 python website/images.py fit.md lab  those of some pages
+python website/images.py learn       those of the chapters of the course
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import io
 import os
 import re
 import shlex
@@ -192,6 +194,21 @@ SHOTS = (
     Shot("lab-runs-light.png", "/runs?run=deep/plain", "light", _compared),
     Shot("lab-runs-dark.png", "/runs?run=live", "dark", _running),
 )
+# Each chapter of the course: its state, and the function and stage that are chosen before.
+CHAPTERS: dict[str, tuple[str, int | None, int | None]] = {
+    "slope": ("chapter=slope&at=x=2,h=2", None, None),
+    "partial": ("chapter=partial&at=T=160,t=8", None, None),
+    "compass": ("chapter=compass&at=x=3,y=1,turn=43", None, None),
+    "descent": ("chapter=descent&at=x=0,rate=0.1,step=4", None, None),
+    "data": ("chapter=data&at=step=2", None, None),
+    "rate": ("chapter=rate&at=rate=0.2,step=1", None, None),
+    "chain": ("chapter=chain&at=x=182,guess=90", None, None),
+    "units": ("chapter=chain", 1, 5),
+    "pitfalls": ("chapter=pitfalls", None, None),
+    "vanishing": ("chapter=pitfalls", 2, None),
+}
+_SIZES = {"desk": (1024, 768), "phone": (390, 844)}
+_COLOURS = 128  # of a picture of a chapter: there are forty of them
 _PATIENCE = 300_000  # milliseconds: a training may share its processor with others
 _ENDLESS = (
     "import downslope as ds; ds.train(data='moons', hidden=(32, 32), steps=5_000_000, evaluate_every=200, "
@@ -263,6 +280,51 @@ def _take(browser: Browser, url: str, shot: Shot) -> None:
     context.close()
 
 
+def chapters() -> None:
+    """Take the pictures of the course in Chromium: each chapter on a desk and on a phone, light and dark."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    from downslope.lab.server._serve import running
+
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright, running(port=0, token=False) as opened:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        for size, (width, height) in _SIZES.items():
+            viewport = {"width": width, "height": height}
+            context = browser.new_context(base_url=opened.url, reduced_motion="reduce", viewport=viewport)
+            context.set_default_timeout(_PATIENCE)
+            page = context.new_page()
+            for name, (state, function, stage) in CHAPTERS.items():
+                _open_chapter(page, state, function, stage)
+                if size == "phone":
+                    page.locator("#stage").evaluate(
+                        "stage => scrollTo(0, stage.getBoundingClientRect().top + scrollY - 8)"
+                    )
+                for scheme in ("light", "dark"):
+                    page.emulate_media(color_scheme=scheme)
+                    page.wait_for_timeout(300)
+                    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+                    file = IMAGES / f"learn-{name}-{size}-{scheme}.png"
+                    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+                    print(file.name, file=sys.stderr)
+            context.close()
+        browser.close()
+
+
+def _open_chapter(page: Page, state: str, function: int | None, stage: int | None) -> None:
+    """Open a chapter of the course, and wait until its figure is drawn."""
+    page.goto("about:blank")
+    page.goto(f"/learn#{state}")
+    page.locator("#figure :is(.curve, .band, .dial-needle line)").first.wait_for(state="attached")
+    if function is not None:
+        page.locator("#functions button").nth(function).click()
+        page.locator("#figure :is(.learn-edge, .gradient-dot)").first.wait_for(state="attached")
+    if stage is not None:
+        page.locator("#scrub").fill(str(stage))
+    page.wait_for_timeout(1200)
+
+
 def main() -> None:
     """Draw what was named, or everything."""
     pages = sys.argv[1:]
@@ -282,6 +344,8 @@ def main() -> None:
                 run(shlex.split(command)[1:])
     if not pages or "lab" in pages:
         lab()
+    if not pages or "learn" in pages:
+        chapters()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import { draw, make, setMaths } from "../../elements.js";
 import { round } from "../../frame.js";
 import { plain, setRich } from "../words.js";
 
-const WIDTH = 250, HEIGHT = 172, CENTRE = /** @type {Point} */ ([125, 110]), RADIUS = 80;
-const OUTSIDE = 17; // of the arc: where its numbers stand
+const WIDTH = 264, HEIGHT = 180, CENTRE = /** @type {Point} */ ([132, 114]), RADIUS = 80;
+const OUTSIDE = 21; // of the arc: where its numbers stand
 const SWEEP = 125; // degrees to either side of the top
 const NUDGE = 1e-9;
 
@@ -63,7 +63,7 @@ export function dialIn(host, { turn }) {
       ...fine.flatMap((tick) => {
         const isCoarse = coarse.has(tick);
         const [from, to, at] = [RADIUS, RADIUS - (isCoarse ? 10 : 5), RADIUS + OUTSIDE].map((radius) => on(scale(tick), radius));
-        const text = isCoarse ? [draw("text", { class: "dial-tick", x: at[0], y: at[1] + 4, "text-anchor": "middle", text: written(tick) })] : [];
+        const text = isCoarse ? [draw("text", { class: "dial-tick", x: at[0], y: at[1] + 5, "text-anchor": "middle", text: written(tick) })] : [];
         return [draw("line", { class: isCoarse ? "dial-mark coarse" : "dial-mark", x1: from[0], y1: from[1], x2: to[0], y2: to[1] }), ...text];
       }),
     );

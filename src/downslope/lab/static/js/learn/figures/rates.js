@@ -16,6 +16,7 @@ const METHOD = "gradient descent", STEPS = 100;
 const POSITIONS = 41; // of the rate, on a function that a person typed
 const THUMB = 9; // pixels, half of the slider's knob, so that scale and slider agree
 const SCALE_HEIGHT = 58;
+const LETTER = 6.5; // pixels of a letter, about
 const ARRIVED = 1e-6; // of the first value: what counts as the bottom
 const SHOWN = 6; // points of the walk that are written out
 const MARGIN = { top: 26, right: 14, bottom: 38, left: 52 };
@@ -163,13 +164,16 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     const parts = [];
     if (rates.stable) {
       const end = round(x(rates.stable[1]));
-      parts.push(draw("rect", { class: "stable", x: THUMB, y: 0, width: round(end - THUMB), height: base, rx: 2 }),
-        draw("text", { class: "stable-name", x: round((THUMB + end) / 2), y: 15, "text-anchor": "middle", text: word("stable_range", { bound: number(rates.stable[1]) }) }));
+      parts.push(draw("rect", { class: "stable", x: THUMB, y: 0, width: round(end - THUMB), height: base, rx: 2 }));
       if (rates.stable[1] < positions[last]) parts.push(draw("line", { class: "bound", x1: end, x2: end, y1: 0, y2: base }));
     }
     parts.push(...curve(x, base), ...ticks(x, base));
     const now = round(x(rate));
     parts.push(draw("line", { class: "now", x1: now, x2: now, y1: 0, y2: base + 3 }));
+    if (rates.stable) {
+      const text = word("stable_range", { bound: number(rates.stable[1]) });
+      parts.push(draw("text", { class: "stable-name", x: round((THUMB + x(rates.stable[1])) / 2), y: 15, "text-anchor": "middle", text }));
+    }
     scale.replaceChildren(...parts);
   }
 
@@ -189,10 +193,16 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
   /** @param {Scale} x @param {number} base */
   function ticks(x, base) {
     const powers = d3.range(-9, 9).map((power) => 10 ** power).filter((value) => value >= positions[0] * 0.999 && value <= positions[positions.length - 1] * 1.001);
-    return powers.flatMap((value) => [
-      draw("line", { class: "power", x1: round(x(value)), x2: round(x(value)), y1: base, y2: base + 3 }),
-      draw("text", { class: "power-name", x: round(x(value)), y: SCALE_HEIGHT - 2, "text-anchor": x(value) < 20 ? "start" : "middle", text: number(value) }),
-    ]);
+    let last = -Infinity; // where the text before ends
+    return powers.flatMap((value) => {
+      const [at, text] = [round(x(value)), number(value)];
+      const anchor = at < 20 ? "start" : "middle";
+      const half = (text.length * LETTER) / 2;
+      const isFree = at - (anchor === "start" ? 0 : half) > last + LETTER;
+      if (isFree) last = at + (anchor === "start" ? 2 * half : half);
+      const name = isFree ? [draw("text", { class: "power-name", x: at, y: SCALE_HEIGHT - 2, "text-anchor": anchor, text })] : [];
+      return [draw("line", { class: "power", x1: at, x2: at, y1: base, y2: base + 3 }), ...name];
+    });
   }
 
   /** @type {Figure["check"]} */
