@@ -28,7 +28,7 @@ IMAGES = ROOT / "docs" / "images"
 sys.path.insert(0, str(ROOT / "src"))
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Pictures whose pages show neither a command nor a snippet that writes them to a file of this name.
@@ -207,7 +207,7 @@ CHAPTERS: dict[str, tuple[str, int | None, int | None]] = {
     "pitfalls": ("chapter=pitfalls", None, None),
     "vanishing": ("chapter=pitfalls", 2, None),
 }
-_SIZES = {"desk": (1024, 768), "phone": (390, 844)}
+_SIZES: dict[str, ViewportSize] = {"desk": {"width": 1024, "height": 768}, "phone": {"width": 390, "height": 844}}
 _COLOURS = 128  # of a picture of a chapter: there are forty of them
 _PATIENCE = 300_000  # milliseconds: a training may share its processor with others
 _ENDLESS = (
@@ -290,8 +290,7 @@ def chapters() -> None:
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright, running(port=0, token=False) as opened:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        for size, (width, height) in _SIZES.items():
-            viewport = {"width": width, "height": height}
+        for size, viewport in _SIZES.items():
             context = browser.new_context(base_url=opened.url, reduced_motion="reduce", viewport=viewport)
             context.set_default_timeout(_PATIENCE)
             page = context.new_page()
