@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import multiprocessing
 import os
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,7 +33,6 @@ from typing import Any
 import downslope as ds
 from benchmarks import scale_rows, scale_search, scale_slopes, scale_training
 from downslope.executors import Crew, Unit
-from downslope.executors import _units as worker
 from downslope.remedies import _trial
 
 HIDDEN = (8, 12, 16, 20, 24)  # structures
@@ -64,9 +65,9 @@ def executor_of(engine: str, workers: int) -> Iterator[Any]:
             yield client
 
 
-def trial_units(steps: int) -> list[Unit]:
-    """Return the trainings of five structures with eight seeds each."""
-    setups = [ds.Setup.of(None, "iris", hidden=(units,), steps=steps, **QUIET) for units in HIDDEN]
+def trial_units(steps: int, wider: int = 0) -> list[Unit]:
+    """Return the trainings of five structures, each with so many more units, with eight seeds each."""
+    setups = [ds.Setup.of(None, "iris", hidden=(units + wider,), steps=steps, **QUIET) for units in HIDDEN]
     jobs = [_trial.TrialJob(setup, seed) for seed in range(SEEDS) for setup in setups]
     return [_trial.unit_of(job) for job in jobs]
 
@@ -82,11 +83,6 @@ def _importing() -> float:
     subprocess.run([sys.executable, "-c", code], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def _built(_: Any, __: int) -> tuple[int, int]:
-    time.sleep(0.5)
-    return os.getpid(), len(worker._SHARED)
 
 
 def _each(function: Callable[..., Any], count: int) -> list[Unit]:
@@ -127,8 +123,8 @@ def idle(engine: str, workers: int) -> None:
         sys.stdin.read()
 
 
-def trials(engine: str, workers: int, steps: int) -> None:
-    """Print what 40 trainings of five structures cost on an executor and on threads, in one run.
+def trials(engine: str, workers: int, steps: int, rounds: int) -> None:
+    """Print what 40 trainings of five structures cost on an executor and on threads, in turn, in one run.
 
     Not counted are what it takes to start Dask's processes, which here load the modules as well, and what their timers
     cost while they have no work, as the twin shows; each is printed. Scheduler, messages, building and runs count.
@@ -136,58 +132,43 @@ def trials(engine: str, workers: int, steps: int) -> None:
     import jax
 
     jax.devices()  # so that threads import nothing while they are measured
-    imports = min(_importing() for _ in range(3))
-    scores: list[float] = []
-    cost: dict[str, dict[str, float]] = {}
-    for name in ("threads", engine):
-        before = _cpu()
-        with (
-            executor_of(name, workers) as executor,
-            Crew(executor) as crew,
-            _without_work(name, workers) as twin,
-        ):
-            spent = {"start": _cpu() - before - twin()}
-            print(f"{name}: CPU to start {spent['start']:.1f} s", flush=True)
-
-            def measured(units: list[Unit], crew: Crew = crew, twin: Callable[[], float] = twin) -> tuple[Any, ...]:
-                """Return the results, seconds, CPU seconds of work, and those of processes without work meanwhile."""
-                began, idle, before = time.perf_counter(), twin(), _cpu()
-                results = crew.results(units)
-                whole, idle = _cpu() - before, twin() - idle
-                # Once for the others themselves, which this process has begun too, and once for what they stand for.
-                return results, time.perf_counter() - began, whole - 2 * idle, idle
-
-            crew.results(_each(_nothing, 50))
-            _, wall, cpu, idle = measured(_each(_nothing, 500))
-            print(f"{name}: an empty unit {2 * wall:.2f} ms, CPU {2 * cpu:.2f} ms and {2 * idle:.2f} ms without work")
-            for number in ("first", "again"):
-                runs, wall, spent[number], idle = measured(trial_units(steps))
-                spent[f"idle {number}"] = idle
-                scores = scores or [run.score for run in runs]
-                assert scores == [run.score for run in runs]
-                print(
-                    f"{name}: {number} {wall:6.2f} s, CPU {spent[number]:.2f} s and {idle:.2f} s without work",
-                    flush=True,
-                )
-            if name != "threads":
-                built = [crew._builds.of(unit.kind).workers for unit in trial_units(steps)[: len(HIDDEN)]]
-                known = dict(crew.results(_each(_built, 2 * workers)))
-                print(f"structures built by each worker: {list(known.values())}; {list(map(len, built))} by structure")
-            cost[name] = spent
-    theirs, ours = cost["threads"], cost[engine]
-    loading = 0.0 if engine == "threads" else workers * imports
-    print(f"scores identical; what trials import takes each process {imports:.2f} s of CPU")
-    print("CPU of driver, scheduler and workers over that of threads, 40 trials of 5 structures, without starting:")
-    for words, idle, added in (
-        ("", 0, 0.0),
-        (", imports of each process counted", 0, imports),
-        (", timers as well", 1, 0),
+    imports, before = min(_importing() for _ in range(3)), _cpu()
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        executor_of(engine, workers) as executor,
+        Crew(pool) as here,
+        Crew(executor) as there,
+        _without_work(engine, workers) as twin,
     ):
-        first, again = (
-            (ours[number] + idle * ours[f"idle {number}"] + (added and added + loading)) / (theirs[number] + added)
-            for number in ("first", "again")
-        )
-        print(f"  first {first:.2f}, again {again:.2f}{words}")
+        print(f"CPU to start {_cpu() - before - twin():.1f} s, of imports {imports:.2f} s a process", flush=True)
+
+        def measured(crew: Crew, units: list[Unit]) -> tuple[list[Any], float, float, float]:
+            """Return the results, seconds, CPU seconds of work, and those of processes without work meanwhile."""
+            began, idle, before = time.perf_counter(), twin(), _cpu()
+            results = crew.results(units)
+            whole, idle = _cpu() - before, twin() - idle
+            # Once for the others themselves, which this process has begun too, and once for what they stand for.
+            return results, time.perf_counter() - began, whole - 2 * idle, idle
+
+        there.results(_each(_nothing, 50))
+        _, wall, cpu, idle = measured(there, _each(_nothing, 500))
+        print(f"an empty unit {2 * wall:.2f} ms, CPU {2 * cpu:.2f} ms and {2 * idle:.2f} ms without work", flush=True)
+        ratios: dict[str, list[float]] = {"first": [], "again": []}
+        # Structures that are new in each round, since what a CPU second does changes with the load of the machine.
+        for wider, number in itertools.product(range(rounds), ratios):
+            cost: dict[str, Any] = {}
+            for name, crew in (("threads", here), (engine, there))[:: -1 if wider % 2 else 1]:
+                runs, wall, cost[name], idle = measured(crew, trial_units(steps, wider))
+                scores = [run.score for run in runs]
+                print(
+                    f"{number} {name}: {wall:.2f} s, CPU {cost[name]:.2f} s and {idle:.2f} s without work", flush=True
+                )
+                assert cost.setdefault("scores", scores) == scores
+            ratios[number].append(cost[engine] / cost["threads"])
+        built = [there._builds.of(unit.kind).workers for unit in trial_units(steps)[: len(HIDDEN)]]
+    print(f"scores identical; workers that built each structure: {list(map(len, built))}; CPU over that of threads:")
+    for number, row in ratios.items():
+        print(f"  {number}: median {statistics.median(row):.2f} of {', '.join(f'{ratio:.2f}' for ratio in row)}")
 
 
 def multistart(engine: str, workers: int, starts: int, size: int, steps: int) -> None:
@@ -293,12 +274,13 @@ def main() -> None:
     parser.add_argument("--starts", type=float, default=1e7)
     parser.add_argument("--size", type=int, default=10)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rows", type=float, default=1e7)
     parser.add_argument("--trainings", type=int, default=60)
     chosen = parser.parse_args()
     if chosen.what == "trials":
-        trials(chosen.engine, chosen.workers, chosen.steps)
+        trials(chosen.engine, chosen.workers, chosen.steps, chosen.rounds)
     elif chosen.what == "multistart":
         multistart(chosen.engine, chosen.workers, int(chosen.starts), chosen.size, chosen.steps)
     elif chosen.what == "kill":
