@@ -53,7 +53,7 @@ test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest version
 	$(LOWEST)/$(SCRIPTS)/python -m pytest -W default -p no:cacheprovider tests/smoke
 
 test-as-users: $(STAMP)  ## run the numerical tests with the compiler options of users
-	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest $(WORKERS) -m "as_users and not documents"
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest $(WORKERS) -m as_users
 
 lint: $(STAMP) lint-js  ## check style, types and structure
 	$(BIN)/ruff format --check .
