@@ -3,7 +3,8 @@
 docs/*.md ─────────────┐
 CHANGELOG, CONTRIBUTING┤
 reference.py ──────────┼─▶ build/website ─▶ zensical build --strict ─▶ site/
-gallery.py, tables.py ─┘
+gallery.py, tables.py ─┤
+exported lessons ──────┘
 
 python website/build.py           all of it
 python website/build.py --pages   only build/website
@@ -45,6 +46,16 @@ def gather() -> None:
     for path in PAGES.glob("*.md"):
         path.write_text(tables.filled(path.read_text(encoding="utf-8")), encoding="utf-8")
     (PAGES / "gallery.md").write_text(gallery.page(PAGES / "gallery"), encoding="utf-8")
+    export_lessons(PAGES / "lessons")
+
+
+def export_lessons(folder: Path) -> None:
+    """Write the course and each of its chapters as files that work offline."""
+    import downslope as ds
+    from downslope.lab._lessons import lessons
+
+    for chapter in (None, *(lesson["id"] for lesson in lessons())):
+        ds.lab.export(folder / f"{chapter or 'course'}.html", chapter=chapter)
 
 
 def at_home(text: str) -> str:

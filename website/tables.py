@@ -17,6 +17,7 @@ from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Symptom, qu
 from downslope.diagnosis.checks import TRAINING_CHECKS
 from downslope.formulas.expressions import FUNCTION_RULES, FUNCTIONS
 from downslope.formulas.reading._foreign import SAME
+from downslope.lab._lessons import lessons, texts
 from downslope.methods import METHODS, Theory
 from downslope.remedies import _descent_remedies, _training_remedies
 from downslope.trace import TraceFacts, TracePlan, known_keys
@@ -183,7 +184,19 @@ def _needs() -> str:
     )
 
 
+def _exported_lessons() -> str:
+    titles = {chapter: words["title"] for chapter, words in texts()["en"]["chapters"].items()}
+    rows = [[f"{index} {titles[lesson['id']]}", _file_of(lesson["id"])] for index, lesson in enumerate(lessons(), 1)]
+    return table(["chapter", "file"], [*rows, ["all of them", _file_of("course")]])
+
+
+def _file_of(name: str) -> str:
+    """Return a link to an exported lesson, which `build.py` writes."""
+    return f"[{name}.html](lessons/{name}.html)"
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "exported lessons": _exported_lessons,
     "facts of traces": lambda: _keys(TraceFacts),
     "floors": _floors,
     "functions of formulas": _functions,
