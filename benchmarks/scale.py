@@ -257,7 +257,11 @@ class _Killer:
                 continue
             time.sleep(self._delay)
             if marks[0].exists():
-                os.kill(int(marks[0].name), signal.SIGKILL)
+                try:
+                    os.kill(int(marks[0].name), signal.SIGKILL)
+                except ProcessLookupError:  # the mark of a worker that has ended otherwise
+                    marks[0].unlink(missing_ok=True)
+                    continue
                 time.sleep(0.05)
                 inside = marks[0].exists()  # it did not get to its end
                 marks[0].unlink(missing_ok=True)
