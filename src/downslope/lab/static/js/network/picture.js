@@ -11,7 +11,7 @@ const MARGIN = { top: 44, right: 12, bottom: 38, left: 56 };
 const SHADE = [0.1, 0.5]; // of a class's colour, where it is guessed and where it is certain
 const NEAR = 14; // pixels from a point within which a click selects it
 const LANES = 8;
-const TOOLS = 8; // pixels between the key and the buttons
+const TOOLS = 16; // pixels between the key and the buttons
 const ROOM = 0.06; // of the range of the numbers, around them
 
 /** Put the picture on the page, and keep it in step. @param {Learning} page */

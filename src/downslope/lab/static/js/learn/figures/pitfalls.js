@@ -4,7 +4,7 @@
 /** @import { Example, Figure, Tools } from "../types.d.ts" */
 /** @import { Panel, Run, Training } from "./runs.js" */
 
-import { make } from "../../elements.js";
+import { make, written } from "../../elements.js";
 import { heightOn } from "../../land.js";
 import { positionsOf } from "../requests.js";
 import { handleIn, nearest } from "./parts.js";
@@ -103,7 +103,7 @@ export function figure(host, tools) {
     let x = lesson.start?.x ?? 0;
     const { plot } = panels[0];
     const handle = isLesson ? handleIn(plot, { isFlat: true, drag: ([across]) => (coming = move(plot.x.invert(across))), nudge: (right) => (coming = move(starts[Math.min(Math.max(nearest(starts, x) + right, 0), starts.length - 1)])) }) : null;
-    panels[panels.length - 1].result.after(make("p", { class: "small", lang: "en", text: sentence }));
+    panels[panels.length - 1].result.after(make("p", { class: "small", lang: "en", text: written(sentence) }));
 
     /** @param {number} wanted */
     async function move(wanted) {

@@ -3,7 +3,7 @@
 /** @import { Finding, Grid, PathReply, Range } from "../../types.d.ts" */
 /** @import { Tools } from "../types.d.ts" */
 
-import { draw, make } from "../../elements.js";
+import { draw, make, written } from "../../elements.js";
 import { around, round } from "../../frame.js";
 import { drawLand } from "../../land.js";
 import { Way } from "../../way.js";
@@ -26,7 +26,7 @@ export function findingOf(finding, says) {
   const severity = finding?.severity ?? "note";
   return make("p", { class: "finding", "data-severity": severity },
     make("span", { class: "verdict-mark", "aria-hidden": "true", text: MARKS[severity] ?? MARKS.note }),
-    make("span", {}, make("span", { class: "unseen", text: `${says} ` }), make("span", { lang: "en", text: finding?.sentence ?? "" })));
+    make("span", {}, make("span", { class: "unseen", text: `${says} ` }), make("span", { lang: "en", text: written(finding?.sentence ?? "") })));
 }
 
 /**

@@ -137,7 +137,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
       sliders[axis].name.textContent = name;
       sliders[axis].show(positions[axis].length, indexOf(axis), `${name} = ${number(point[axis])}`);
     });
-    setRich(reading, over.map((name) => `\`∂${f}/∂${name} = ${number(gradient[name])}\``).join("  ·  "), [f, ...over]);
+    setRich(reading, over.map((name) => `\`∂${f}/∂${name} = ${number(gradient[name])}\``).join(",\u2003"), [f, ...over]);
     map.frame.title.textContent = word("map", { name: f });
     map.frame.desc.textContent = word("said", { x: where, slopes: over.map((name) => `∂${f}/∂${name} = ${number(gradient[name])}`).join(", ") });
     say(map.frame.desc.textContent);
