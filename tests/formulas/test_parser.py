@@ -241,6 +241,7 @@ def _reads_or_refuses(text: str) -> None:
 @example("x^(10^300*10^300)")
 @example("1/0")
 @example("0 E0")
+@example("`0`")
 @settings(max_examples=500)
 def test_any_text_gives_an_answer_or_a_clear_error(text: str) -> None:
     _reads_or_refuses(text)

@@ -154,3 +154,17 @@ def test_numbers_have_their_signs_where_a_book_has_them(text: str, values: dict[
 
 def test_a_notebook_shows_the_latex() -> None:
     assert formula("f(x) = x^2/2")._repr_latex_() == r"$\displaystyle f(x) = \frac{x^{2}}{2}$"
+
+
+@pytest.mark.parametrize(
+    ("text", "in_latex"),
+    [
+        ("`2024`", r"\mathrm{2024}"),
+        ("`50% off`", r"\mathrm{50\%\ off}"),
+        ("`a & b`", r"\mathrm{a\ \&\ b}"),
+        ("`#1`", r"\#_{1}"),
+        ("`cost $`", r"\mathrm{cost\ \$}"),
+    ],
+)
+def test_quoted_columns_are_latex_too(text: str, in_latex: str) -> None:
+    assert latex(formula(f"2{text}").body) == rf"2 {in_latex}"

@@ -151,7 +151,7 @@ def _right_on_learning() -> dict[str, dict[str, object]]:
 
 def _houses() -> list[tuple[float, float]]:
     """Return the houses that ship, which are those of the lesson."""
-    with resources.files("downslope.examples").joinpath("houses.csv").open(encoding="utf-8") as file:
+    with resources.files("downslope").joinpath("examples", "houses.csv").open(encoding="utf-8") as file:
         rows = [(float(row["size"]), float(row["price"])) for row in csv.DictReader(file)]
     assert LESSONS["data"]["formula"] == "; ".join(f"{size:g} {price:g}" for size, price in rows)
     return rows

@@ -365,20 +365,34 @@ def _latex_piecewise(tree: Piecewise) -> str:
     return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
 
+# Of quoted names, which may hold any character: what LaTeX takes for something else.
+_LATEX_ESCAPES = str.maketrans(
+    {**{sign: f"\\{sign}" for sign in "%#&$_{} "}, "\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "}
+)
+
+
 def latex_name(name: str) -> str:
-    """Return a name as LaTeX: Greek letters as commands, subscripts as subscripts, words upright."""
+    r"""Return a name as LaTeX: Greek letters as commands, subscripts as subscripts, words upright.
+
+    >>> latex_name("alpha_max"), latex_name("50% off")
+    ('\\alpha_{max}', '\\mathrm{50\\%\\ off}')
+    """
     head, _, subscript = name.partition("_")
+    if subscript.startswith("{") and subscript.endswith("}"):
+        subscript = subscript[1:-1]
     letters = head.rstrip("0123456789½")
+    if not letters:  # a quoted column may be called `2024`
+        letters = head
     digits = head[len(letters) :].replace("½", "1/2")
     if letters in COMMAND_OF:
         text = "\\" + COMMAND_OF[letters]
     elif len(letters) == 1:
-        text = letters
-    elif letters[0] == "Δ" and len(letters) == 2:
+        text = letters.translate(_LATEX_ESCAPES)
+    elif letters.startswith("Δ") and len(letters) == 2:
         text = rf"\Delta {latex_name(letters[1])}"
     else:
-        text = rf"\mathrm{{{letters}}}"
-    below = ",".join(piece for piece in (digits, subscript) if piece)
+        text = rf"\mathrm{{{letters.translate(_LATEX_ESCAPES)}}}"
+    below = ",".join(piece for piece in (digits, subscript.translate(_LATEX_ESCAPES)) if piece)
     return f"{text}_{{{below}}}" if below else text
 
 
