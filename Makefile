@@ -11,6 +11,7 @@ LOWEST := .venv-lowest
 LOWEST_PYTHON ?= 3.11
 FRAMEWORKS := .venv-frameworks
 FRAMEWORKS_PYTHON := $(FRAMEWORKS)/$(SCRIPTS)/python
+# Each kind of tests that needs more than the base environment, or takes long, is run by a target of its own.
 # Tests of a file share what they compile, so that a file stays with one worker. Three for two cores: some tests wait for
 # browsers, servers and processes that were killed.
 WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
@@ -35,10 +36,10 @@ demo: $(STAMP)  ## run the main job: a formula, a table, a curve through it, a p
 	$(BIN)/downslope draw "f(x, y) = x² + 2y²" --start x=4,y=3 --learning-rate 0.1 --steps 20 --plot $(OUT)/valley.png
 
 test: $(STAMP) test-js  ## run the tests of the library, the command and the lab's server
-	$(BIN)/python -m pytest $(WORKERS) -m "not browser and not documents"
+	$(BIN)/python -m pytest $(WORKERS) -m "not browser and not documents and not frameworks"
 
 test-quick: $(STAMP)  ## run the tests that take under five minutes
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser and not documents"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow and not browser and not documents and not frameworks"
 
 test-docs: $(STAMP)  ## run every snippet of the documents, with the compiler options of users
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest -n 3 --dist worksteal -m documents tests/test_documents.py

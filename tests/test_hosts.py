@@ -2,11 +2,8 @@
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +11,6 @@ import pytest
 import downslope as ds
 from downslope import _hosts, _peers
 from downslope.descent.batches._layout import Pace
-
-SCRIPT = Path(__file__).with_name("networks") / "train_together.py"
 
 
 def free_port():
@@ -188,53 +183,3 @@ def test_waiting_takes_no_more_room_the_longer_a_training_lasts():
     assert sum(facts["slowest"]) == pytest.approx(30_000)
     assert sum(facts["median"]) == pytest.approx(10_000)
     assert set(facts["slowest_process"]) == {2}
-
-
-@pytest.mark.slow
-def test_two_processes_train_as_one_and_go_on_after_one_was_killed(tmp_path):
-    """Of two gloo processes the first writes; a killed one ends the other, and --resume goes on to the same bits.
-
-    Adam's moments are divided between them, and each writes its shards. Copied ones take the same way without these;
-    `benchmarks/scale_training.py` kills runs of both kinds.
-    """
-
-    def run(folder, **more):
-        port = str(free_port())
-        environment = os.environ | {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2", **more}
-        processes = [
-            subprocess.Popen(
-                [sys.executable, SCRIPT, folder],
-                env=environment | {"JAX_PROCESS_ID": str(number)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for number in (0, 1)
-        ]
-        outputs = [process.communicate(timeout=1200) for process in processes]
-        return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
-
-    whole = run(str(tmp_path / "whole"), DIVIDED="1")
-    assert [code for code, _, _ in whole] == [0, 0], whole
-    killed = run(str(tmp_path / "run"), KILLED="1", DIVIDED="1")
-    assert [code for code, _, _ in killed] == [75, -9]
-    assert "process 1 of 2" in killed[0][2]
-    assert "the run in" in killed[0][2]
-    assert ds.load(tmp_path / "run").outcome is ds.Outcome.RUNNING
-    assert len(list((tmp_path / "run").glob("shards-*"))) == 1
-    assert [code for code, _, _ in run(str(tmp_path / "run"), DIVIDED="1")] == [0, 0]
-    expected, resumed = ds.load(tmp_path / "whole"), ds.load(tmp_path / "run")
-    for name, leaf in expected.end.items():
-        np.testing.assert_array_equal(resumed.end[name], leaf)
-    for name, column in (expected.recorded | expected.metrics).items():
-        np.testing.assert_array_equal((resumed.recorded | resumed.metrics)[name], column)
-    assert expected.facts["layout"]["hosts"] == 2
-    assert resumed.facts["layout"]["divided"]
-    single = ds.train(**_choices()).trace
-    np.testing.assert_allclose(expected.recorded["value"][:10], single.recorded["value"][:10], atol=1e-6, rtol=0)
-
-
-def _choices():
-    from tests.networks.train_together import CHOICES
-
-    return CHOICES
