@@ -374,7 +374,7 @@ _LATEX_ESCAPES = str.maketrans(
 def latex_name(name: str) -> str:
     r"""Return a name as LaTeX: Greek letters as commands, subscripts as subscripts, words upright.
 
-    >>> latex_name("alpha_max"), latex_name("50% off")
+    >>> latex_name("α_max"), latex_name("50% off")
     ('\\alpha_{max}', '\\mathrm{50\\%\\ off}')
     """
     head, _, subscript = name.partition("_")
