@@ -1,7 +1,7 @@
 """CPU seconds of today's code over those of another checkout: ensembles, trainings and prescriptions, interleaved.
 
-    git worktree add /tmp/before COMMIT
-    python benchmarks/two_versions.py /tmp/before [CHECKOUT] [--rounds 9] [--only training]
+    git worktree add ../before COMMIT
+    python benchmarks/two_versions.py ../before [CHECKOUT] [--rounds 9] [--only training]
 
 Each checkout works in a process of its own, which is kept. Every task is done twice first, uncounted, so that nothing
 compiles later. Then both take turns, in the order ABBA, and CPU seconds of the whole process, threads included, are
