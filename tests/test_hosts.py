@@ -7,15 +7,11 @@ import time
 
 import numpy as np
 import pytest
+from ports import free_port
 
 import downslope as ds
 from downslope import _hosts, _peers
 from downslope.descent.batches._layout import Pace
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def meeting(hosts):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import httpx
 import pytest
 from lab.browser import chromium
 from playwright.sync_api import Browser, FrameLocator, Page, expect
+from ports import free_port
 
 from tests.needing import needs
 
@@ -56,16 +56,10 @@ def _path() -> str:
     return os.pathsep.join(entry for entry in sys.path if entry)
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @contextmanager
 def served(words: Callable[[int], list[str]], path: str, **choices: Any) -> Iterator[str]:
     """Run a server until its path answers; yields its address."""
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, "-m", *words(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **choices

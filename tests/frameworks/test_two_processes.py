@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 from needing import needs
+from ports import free_port
 
 import downslope as ds
 from tests.networks.train_together import CHOICES
 
 needs("orbax.checkpoint")
 SCRIPT = Path(__file__).parents[1] / "networks" / "train_together.py"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def loaded(folder: Path) -> ds.Trace:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -55,6 +57,12 @@ class Tables:
         if key in self._by_key:
             self._by_key.move_to_end(key)
         return self._by_key.get(key)
+
+
+def function_at(path: str) -> Callable[..., Any]:
+    """Return the function at "module:function", as verbs are named."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True)

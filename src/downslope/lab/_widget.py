@@ -12,7 +12,6 @@ import asyncio
 import base64
 import contextlib
 import functools
-import hashlib
 import html
 import io
 import json
@@ -27,12 +26,10 @@ from urllib.parse import parse_qs, urlencode
 import downslope as ds
 from downslope.lab._messages import LIMITS, Reply, Tables, UploadedFile, data_reply, error_reply
 from downslope.lab._modules import joined
-
-STATIC = Path(__file__).parent / "static"
+from downslope.lab._standalone import bare_page, static_texts, styles
 
 _LEAST_HEIGHT = 100  # pixels
 _METHOD, _STEPS = "gradient descent", 100
-_ASSETS = re.compile(r'<link rel="(?:icon|stylesheet)"[^>]*>\n?|<script\b[^>]*></script>\n?')
 _VISITOR = re.compile(r"[\w-]{1,64}")
 
 
@@ -190,13 +187,6 @@ def _point(start: Any) -> str:
 
 
 @functools.cache
-def _files() -> dict[str, str]:
-    """Return the static files that are texts, by path."""
-    paths = (path for path in sorted(STATIC.rglob("*")) if path.is_file() and not path.is_symlink())
-    return {path.relative_to(STATIC).as_posix(): path.read_text("utf-8") for path in paths}
-
-
-@functools.cache
 def page_text(name: str, query: str) -> str:
     """Return a page as one text, which loads nothing.
 
@@ -204,28 +194,12 @@ def page_text(name: str, query: str) -> str:
         name: the name of the page.
         query: its state, as the query of an address.
     """
-    from downslope.lab.server._pages import PAGES, assembled
-
-    files = _files()
-    page = next(page for page in PAGES if page.name == name)
-    text = assembled({path: content.encode() for path, content in files.items()})[page.path].decode()
-    style = "".join(files.get(f"{sheet}.css", "") for sheet in ("style", name, "notebook"))
-    sources = {path: content for path, content in files.items() if path.endswith(".js")}
-    scripts = [files["vendor/d3.min.js"], joined(sources, "js/notebook/frame.js", f"js/{name}/main.js")]
-    policy = (
-        f"default-src 'none'; script-src {' '.join(map(_digest, scripts))}; style-src {_digest(style)}; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{style}</style>\n'
+    sources = {path: content for path, content in static_texts().items() if path.endswith(".js")}
+    scripts = [sources["vendor/d3.min.js"], joined(sources, "js/notebook/frame.js", f"js/{name}/main.js")]
+    text = bare_page(name, styles("style", name, "notebook"), scripts)
     tail = "".join(f"<script>{script}</script>\n" for script in scripts)
-    text = _ASSETS.sub("", text).replace("</head>", f"{head}</head>", 1)
     text = text.replace("<html", f'<html data-query="{html.escape(query)}"', 1)
     return text.replace("<body", '<body class="framed"', 1).replace("</body>", f"{tail}</body>", 1)
-
-
-def _digest(text: str) -> str:
-    """Return what permits a script or a style by its content."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 # The kernel's side of the messages.
@@ -291,8 +265,8 @@ class Office:
         body = message.get("body")
         if path == "alive":
             yield Reply(204, b"")
-        elif path.startswith("static/") and path.removeprefix("static/") in _files():
-            yield Reply(200, _files()[path.removeprefix("static/")].encode())
+        elif path.startswith("static/") and path.removeprefix("static/") in static_texts():
+            yield Reply(200, static_texts()[path.removeprefix("static/")].encode())
         elif path == "table":
             name = parse_qs(query).get("name", ["table.csv"])[0]
             yield self._kept(name, base64.b64decode(str(body)))
@@ -345,7 +319,7 @@ def _widget_class() -> Any:
     class Widget(anywidget.AnyWidget):
         """The lab in a notebook."""
 
-        _esm = _files()["js/notebook/host.js"]
+        _esm = static_texts()["js/notebook/host.js"]
         height = traitlets.Int(None, allow_none=True).tag(sync=True)
 
         def __init__(self, office: Office, page: str, state: Mapping[str, str], height: int | None) -> None:

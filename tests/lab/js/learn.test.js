@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import "./page.js";
-import { keyOf, requestsOf } from "../../../src/downslope/lab/static/js/learn/requests.js";
+import { requestsOf } from "../../../src/downslope/lab/static/js/learn/requests.js";
+import { keyOf } from "../../../src/downslope/lab/static/js/recorded-parts.js";
 import { Words, plain } from "../../../src/downslope/lab/static/js/learn/words.js";
 import { notesOf, textOf } from "../../../src/downslope/lab/static/js/learn/pinned.js";
 import { evenly, nearest } from "../../../src/downslope/lab/static/js/learn/figures/parts.js";

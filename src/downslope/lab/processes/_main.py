@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import importlib
 import json
 import logging
 import os
@@ -29,6 +28,7 @@ from downslope.lab._messages import (
     Reply,
     data_reply,
     error_reply,
+    function_at,
     job_number,
     job_of,
     note,
@@ -172,7 +172,7 @@ def answer(path: str, request: dict[str, Any]) -> Reply:
         request: the request of the page.
     """
     try:
-        return data_reply(_function(path)(request))
+        return data_reply(function_at(path)(request))
     except Exception as failure:
         return _refusal(failure, path)
 
@@ -186,7 +186,7 @@ def stream(path: str, request: dict[str, Any], stopped: Callable[[], bool] = lam
         stopped: whether nobody waits for the rest; the generator is then closed, and its programs are kept.
     """
     try:
-        with contextlib.closing(_function(path)(request)) as pieces:
+        with contextlib.closing(function_at(path)(request)) as pieces:
             for piece in pieces:
                 yield data_reply(piece, is_piece=True)
                 if stopped():
@@ -232,17 +232,11 @@ def _out_of_memory() -> Reply:
     )
 
 
-def _function(path: str) -> Callable[[dict[str, Any]], Any]:
-    """Return the function at "module:function"."""
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
 def _warm(path: str | None) -> None:
     """Call the function at "module:function"."""
     try:
         if path is not None:
-            _function(path)()  # pyright: ignore[reportCallIssue] - it takes nothing
+            function_at(path)()  # pyright: ignore[reportCallIssue] - it takes nothing
     except Exception as failure:
         _log.warning("%s could not be prepared: %s", path, failure)
     # What is loaded now stays: the garbage collector need not walk it again while someone waits for a picture.
@@ -259,7 +253,7 @@ def _prepare(verbs: Mapping[str, str], outbox: _Outbox) -> None:
         time.sleep(_QUIET / 4)
     for path in verbs.values():
         try:
-            _function(path)
+            function_at(path)
         except Exception as failure:
             _log.warning("%s could not be prepared: %s", path, failure)
 

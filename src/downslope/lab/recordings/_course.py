@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
 import downslope as ds
 from downslope.lab._lessons import lessons, requests_of, texts
+from downslope.lab._messages import function_at
 from downslope.lab.recordings._packing import packed, page_file
 from downslope.lab.replies import VERBS
 
@@ -27,7 +27,7 @@ def course_file(chapter: str | int | None, language: str | None) -> Iterator[str
     for lesson in chapters:
         yield f"Chapter {lesson['id']}"
         for verb, request in requests_of(lesson["asks"]):
-            replies.append((verb, request, _function(verb)(request)))
+            replies.append((verb, request, function_at(VERBS[verb])(request)))
     data = {"lessons": {"chapters": chapters}, "texts": words, "replies": replies}
     languages = list(words)
     note = words[languages[0]]["page"]["recorded"]
@@ -54,9 +54,3 @@ def _texts(language: str | None) -> dict[str, Any]:
     if language not in every:
         raise ds.SettingError(f"the course has no texts in {language!r}", hint=f"one of {', '.join(every)}")
     return {language: every[language]}
-
-
-def _function(verb: str) -> Any:
-    """Return the function of a verb."""
-    module, _, name = VERBS[verb].partition(":")
-    return getattr(importlib.import_module(module), name)

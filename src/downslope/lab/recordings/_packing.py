@@ -7,22 +7,18 @@ few lines, permitted by its hash like the other two, unpacks them. So the policy
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from downslope.lab._modules import joined
-
-STATIC = Path(__file__).parents[1] / "static"
+from downslope.lab._standalone import bare_page, static_texts, styles
 
 _LEAST_SHARED = 60  # characters of JSON from which a part that comes several times is written once
-_HEAD = re.compile(r'<link rel="(?:icon|stylesheet|modulepreload)"[^>]*>\n?|<script\b[^>]*></script>\n?')
 _MARK = re.compile(r'(<img class="mark"[^>]*?src=)"[^"]*"')
 _PAGES = re.compile(r'(<nav class="pages" id="pages"[^>]*>).*?</nav>', re.DOTALL)
 _MAIN = re.compile(r'(<main id="main"[^>]*>)')
@@ -78,23 +74,15 @@ def page_file(
         entry: the path of the script that begins, from the folder of scripts.
         languages: those that the page may be shown in, its own first.
     """
-    files = _texts()
-    style = "".join(files.get(f"{sheet}.css", "") for sheet in ("style", name, "recorded"))
+    files = static_texts()
     d3, page = files["vendor/d3.min.js"], joined(files, f"js/{entry}")
-    policy = (
-        f"default-src 'none'; script-src {_hash(_BOOT)} {_hash(d3)} {_hash(page)}; style-src {_hash(style)}; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
     icon = _image(files["favicon.svg"])
-    head = (
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f'<link rel="icon" type="image/svg+xml" href="{icon}">\n<style>{style}</style>\n'
-    )
+    links = f'<link rel="icon" type="image/svg+xml" href="{icon}">\n'
+    text = bare_page(name, styles("style", name, "recorded"), [_BOOT, d3, page], links=links)
     parts = {"d3": zlib.compress(d3.encode(), 9), "page": zlib.compress(page.encode(), 9), "data": recording}
     blocks = "".join(
         f'<script type="text/plain" id="packed-{key}">{_base64(part)}</script>\n' for key, part in parts.items()
     )
-    text = _HEAD.sub("", _whole_page(files, name)).replace("</head>", f"{head}</head>", 1)
     text = _MARK.sub(lambda match: f'{match[1]}"{icon}"', _FOOT.sub("", _PAGES.sub(r"\1</nav>", text)))
     said = f'<p class="recorded-note" id="recorded" data-text="recorded">{html.escape(note)}</p>'
     text = _MAIN.sub(lambda match: f"{match[1]}\n{said}", text)
@@ -102,24 +90,6 @@ def page_file(
     text = _OPTION.sub(lambda match: match[0] if match[1] in languages else "", text)
     text = text.replace('<html lang="en">', f'<html lang="{languages[0]}">', 1)
     return text.replace("<body", '<body class="recorded"', 1).encode()
-
-
-def _whole_page(files: Mapping[str, str], name: str) -> str:
-    """Return a page of the lab as the lab sends it."""
-    from downslope.lab.server._pages import PAGES, assembled
-
-    page = next(page for page in PAGES if page.name == name)
-    return assembled({path: text.encode() for path, text in files.items()})[page.path].decode()
-
-
-def _texts() -> dict[str, str]:
-    """Return the static files by path."""
-    paths = [path for path in sorted(STATIC.rglob("*")) if path.is_file()]
-    return {path.relative_to(STATIC).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _base64(data: bytes) -> str:

@@ -238,10 +238,8 @@ def race(fields: dict[str, Any]) -> dict[str, Any]:
     if not 1 <= len(methods) <= LIMITS.methods:
         raise RequestError(f"A race is of 1 to {LIMITS.methods} methods.")
     result = ds.compare(objective, start, methods, steps=most, executor=scheduler())
-    # A path that ran away would shrink the others to a dot, so those that came lower decide the range.
-    lower = [entry for entry in result.entries if _came_lower(entry)] or list(result.entries)
     return {
-        "grid": _common_grid(request, objective, over, start, [entry.trace for entry in lower]),
+        "grid": _common_grid(request, objective, over, start, [entry.trace for entry in result.entries]),
         "lanes": [
             _lane(entry.name, entry.learning_rate, entry.trace, entry.diagnosis, over) for entry in result.entries
         ],
@@ -270,17 +268,17 @@ def sweep(fields: dict[str, Any]) -> dict[str, Any]:
     rates = sorted({float(f"{rate:.2g}") for rate in (*(share * top for share in _RATE_SHARES), known.best_rate)})
     traces = {rate: ds.descend(plan.changed(learning_rate=rate, steps=steps), progress=False) for rate in rates}
     names = {rate: f"α = {number(rate, 2)}" for rate in rates}
-    lower = [trace for trace in traces.values() if _ends_lower(trace)] or list(traces.values())
+    diagnoses = {rate: ds.diagnose(trace) for rate, trace in traces.items()}
     best = float(f"{known.best_rate:.2g}")
     return {
-        "grid": _common_grid(request, objective, over, start, lower),
-        "lanes": [_lane(names[rate], rate, trace, ds.diagnose(trace), over) for rate, trace in traces.items()],
+        "grid": _common_grid(request, objective, over, start, list(traces.values())),
+        "lanes": [_lane(names[rate], rate, trace, diagnoses[rate], over) for rate, trace in traces.items()],
         "winner": names[best],
         "sentence": f"{names[best]} is best: {number(traces[best].value)} in {traces[best].last_step} steps.",
         "rows": {
             "headings": ["rate", "steps", objective.name, "verdict"],
             "cells": [
-                [names[rate], str(trace.last_step), number(trace.value), ds.diagnose(trace)[0].sentence]
+                [names[rate], str(trace.last_step), number(trace.value), diagnoses[rate][0].sentence]
                 for rate, trace in traces.items()
             ],
         },
@@ -293,12 +291,15 @@ def sweep(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _came_lower(entry: ds.Entry) -> bool:
-    return _ends_lower(entry.trace)
+def that_came_lower(traces: Sequence[ds.Trace]) -> list[ds.Trace]:
+    """Return the descents that ended below their start. One that ran away would shrink the others to a dot."""
+    return [trace for trace in traces if trace.value < trace.columns["value"][0]]
 
 
-def _ends_lower(trace: ds.Trace) -> bool:
-    return trace.value < trace.columns["value"][0]
+def common_box(traces: Sequence[ds.Trace], over: tuple[str, ...], objective: ds.Objective | None = None) -> Box:
+    """Return the range that shows the paths of all traces."""
+    boxes = [ds.draw.box(trace, over, objective=objective) for trace in traces]
+    return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
 
 
 def _common_grid(
@@ -308,13 +309,13 @@ def _common_grid(
     start: dict[str, float],
     traces: Sequence[ds.Trace],
 ) -> dict[str, Any]:
-    """Return the objective in the range that shows the paths of all traces."""
-    boxes = [ds.draw.box(trace, over) for trace in traces]
-    box: Box = {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
+    """Return the objective in the range that shows the paths that came lower, or all where none did."""
+    shown = that_came_lower(traces) or traces
+    box = common_box(shown, over)
     is_equal = len(over) == 2 and are_alike([box[name] for name in over])
     grid = grid_reply(objective, over, filling(box, over, request.number_or_none("ratio")), start)
     if len(over) == 1:
-        grid["f_range"] = _common_heights(traces, grid["curve"]["f"])
+        grid["f_range"] = _common_heights(shown, grid["curve"]["f"])
     return grid | {"has_equal_units": is_equal}
 
 

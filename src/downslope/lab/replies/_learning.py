@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ import downslope as ds
 from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope._types import plain
-from downslope.lab.replies._descent import coordinates_of, verdict_reply
+from downslope.lab.replies._descent import common_box, coordinates_of, that_came_lower, verdict_reply
 from downslope.lab.replies._formula_verbs import grid_reply, start_of
 from downslope.lab.replies._network_choices import setup_of
-from downslope.lab.replies._request import Box, PageRequest, RequestError, plan_of, program, rounded
+from downslope.lab.replies._request import Box, PageRequest, RequestError, plan_of, program, rounded, rounded_number
 from downslope.lab.replies._training import layer_name
 
 _POINTS = (2, 12)  # of a table that is typed
@@ -201,24 +201,18 @@ def backprop(fields: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": node.name,
                 "role": node.role,
-                "value": _plain(node.value),
-                "gradient": _plain(node.gradient),
+                "value": rounded_number(node.value),
+                "gradient": rounded_number(node.gradient),
             }
             for node in result.nodes
         ],
         "edges": [
-            {"source": names[edge.source], "target": names[edge.target], "local": _plain(edge.local)}
+            {"source": names[edge.source], "target": names[edge.target], "local": rounded_number(edge.local)}
             for edge in result.edges
         ],
-        "after": {name: _plain(after[name]) for name in moved if name in after},
-        "value_after": _plain(ds.backprop(request.text("formula"), at=after).nodes[-1].value),
+        "after": {name: rounded_number(after[name]) for name in moved if name in after},
+        "value_after": rounded_number(ds.backprop(request.text("formula"), at=after).nodes[-1].value),
     }
-
-
-def _plain(value: Any) -> float | None:
-    """Return a number for JSON, null where it is not finite."""
-    value = float(value)
-    return float(f"{value:.9g}") if math.isfinite(value) else None
 
 
 def mend(fields: dict[str, Any]) -> dict[str, Any]:
@@ -237,7 +231,9 @@ def mend(fields: dict[str, Any]) -> dict[str, Any]:
     if isinstance(mended, ds.Plan):
         runs.append(_run(mended))
     over = request.over(objective)
-    box = request.box("box", over) or _common_box([run[0] for run in runs], over, objective)
+    traces = [trace for trace, _, _ in runs]
+    # Of paths that did not come lower, the last one decides.
+    box = request.box("box", over) or common_box(that_came_lower(traces) or traces[-1:], over, objective)
     return {
         "name": objective.name,
         "read_as": objective.read_as,
@@ -274,13 +270,6 @@ def _run_reply(trace: ds.Trace, plan: ds.Plan, diagnosis: ds.Diagnosis, over: tu
         "findings": verdict_reply(diagnosis)["findings"],
         "python": program("trace", plan.as_python(), "trace", "ds.diagnose(trace)"),
     }
-
-
-def _common_box(traces: Sequence[ds.Trace], over: tuple[str, ...], objective: ds.Objective) -> Box:
-    """Return the range that shows all paths that came lower, of others the range around the start."""
-    lower = [trace for trace in traces if trace.value < trace.columns["value"][0]] or list(traces[-1:])
-    boxes = [ds.draw.box(trace, over, objective=objective) for trace in lower]
-    return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
 
 
 def trained(fields: dict[str, Any]) -> dict[str, Any]:

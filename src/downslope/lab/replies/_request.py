@@ -224,6 +224,11 @@ def rounded(values: Sequence[float] | np.ndarray, digits: int = _DIGITS) -> list
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in floats]
 
 
+def rounded_number(value: float | np.ndarray | None, digits: int = 9) -> float | None:
+    """Return a number for JSON with so many significant digits, null where it is not finite."""
+    return rounded(np.asarray([value], dtype=float), digits)[0]
+
+
 def program(name: str, call: str, *shown: str) -> str:
     """Return a Python program that assigns a call to a name and prints expressions."""
     return f"import downslope as ds\n\n{name} = {call}\n" + "".join(f"print({expression})\n" for expression in shown)

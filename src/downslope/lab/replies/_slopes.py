@@ -10,7 +10,7 @@ import numpy as np
 
 import downslope as ds
 from downslope.lab.replies._formula_verbs import start_of
-from downslope.lab.replies._request import Box, PageRequest, RequestError, rounded
+from downslope.lab.replies._request import Box, PageRequest, RequestError, rounded, rounded_number
 
 _CURVE_POINTS = 161
 _SLICE_POINTS = 61
@@ -44,8 +44,8 @@ def secants(fields: dict[str, Any]) -> dict[str, Any]:
         "curve": {name: rounded(abscissae), "f": rounded(heights, 6), "slope": rounded(slopes, 6)},
         "f_range": list(line.height_range),
         "slope_range": _range_with_zero(slopes, heights, line.height_range),
-        "value": _plain(value),
-        "slope": _plain(slope),
+        "value": rounded_number(value),
+        "slope": rounded_number(slope),
         "secants": [_secant(objective, name, start[name], value, width) for width in _widths(fields)],
     }
 
@@ -53,7 +53,12 @@ def secants(fields: dict[str, Any]) -> dict[str, Any]:
 def _secant(objective: ds.Objective, name: str, start: float, value: float, width: float) -> dict[str, Any]:
     """Return the secant from a point to the one at a width beside it."""
     end = _value_and_slopes(objective, {name: start + width})[0]
-    return {"width": width, "end": start + width, "value": _plain(end), "slope": _plain((end - value) / width)}
+    return {
+        "width": width,
+        "end": start + width,
+        "value": rounded_number(end),
+        "slope": rounded_number((end - value) / width),
+    }
 
 
 def _widths(fields: Mapping[str, Any]) -> list[float]:
@@ -81,8 +86,8 @@ def slices(fields: dict[str, Any]) -> dict[str, Any]:
         "start": start,
         "box": {name: list(box[name]) for name in over},
         "f_range": _heights_in(objective, box),
-        "value": _plain(value),
-        "gradient": {name: _plain(slope) for name, slope in zip(over, gradient, strict=True)},
+        "value": rounded_number(value),
+        "gradient": {name: rounded_number(slope) for name, slope in zip(over, gradient, strict=True)},
         "slices": {name: _slice(objective, name, box[name], start) for name in over},
     }
 
@@ -115,10 +120,10 @@ def compass(fields: dict[str, Any]) -> dict[str, Any]:
         "read_as": objective.read_as,
         "over": list(over),
         "start": start,
-        "value": _plain(value),
-        "gradient": {name: _plain(slope) for name, slope in zip(over, gradient, strict=True)},
-        "steepness": _plain(math.hypot(*gradient)),
-        "uphill": _plain(math.degrees(math.atan2(gradient[1], gradient[0])) % 360),
+        "value": rounded_number(value),
+        "gradient": {name: rounded_number(slope) for name, slope in zip(over, gradient, strict=True)},
+        "steepness": rounded_number(math.hypot(*gradient)),
+        "uphill": rounded_number(math.degrees(math.atan2(gradient[1], gradient[0])) % 360),
         "angles": rounded(angles),
         "slopes": rounded(along, 6),
     }
@@ -157,8 +162,3 @@ def _range_with_zero(slopes: np.ndarray, heights: np.ndarray, shown: tuple[float
     low, high = min(0.0, float(in_sight.min(initial=0.0))), max(0.0, float(in_sight.max(initial=0.0)))
     slack = _MARGIN * (high - low) or 1.0
     return [low - slack, high + slack]
-
-
-def _plain(value: float) -> float | None:
-    """Return a number for JSON, null where it is not finite."""
-    return float(f"{value:.9g}") if math.isfinite(value) else None

@@ -114,6 +114,11 @@ def version(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:20]
 
 
+def hash_source(text: str) -> str:
+    """Return what permits a script or a style in a policy by its content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def _part(files: Mapping[str, bytes], match: re.Match[str]) -> str:
     """Return the part that a page includes."""
     words = (match[2] or "").split(", ")
@@ -194,10 +199,9 @@ class Door:
 
     def __init__(self, page: bytes, ancestors: str) -> None:
         self._page = page
-        style = page.partition(b"<style>")[2].partition(b"</style>")[0]
-        digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+        style = page.partition(b"<style>")[2].partition(b"</style>")[0].decode()
         self._policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
+            f"default-src 'none'; style-src {hash_source(style)}; img-src data:; base-uri 'none'; form-action 'none'; "
             f"frame-ancestors {ancestors}"
         )
 

@@ -36,7 +36,7 @@ class FileBatches:
         rows: the file.
         batch: rows of a batch.
         seed: of the order, where none is passed.
-        bytes: of encoded rows that windows hold in all.
+        window_bytes: of encoded rows that windows hold in all.
     """
 
     def __init__(self, rows: StreamedRows, batch: int, seed: int, window_bytes: int = _WINDOW_BYTES) -> None:

@@ -1,4 +1,4 @@
-/** Reading what a page in a file of its own holds. */
+/** Reading what a page in a file of its own holds, and the key by which a recorded reply is found. */
 
 /**
  * Return what was recorded into this page, with the parts that it shares put where they belong; null in a page of the lab.
@@ -22,4 +22,17 @@ export function readRecording() {
     return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, restored(entry)]));
   };
   return restored(whole);
+}
+
+/** Return the key of a request, the same in whatever order its fields were written. @param {string} verb @param {unknown} request */
+export function keyOf(verb, request) {
+  return `${verb} ${canonical(request)}`;
+}
+
+/** Return data as text, the fields in order and without the empty ones. @param {unknown} value @returns {string} */
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const fields = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined).sort(([left], [right]) => (left < right ? -1 : 1));
+  return `{${fields.map(([name, entry]) => `${JSON.stringify(name)}:${canonical(entry)}`).join()}}`;
 }

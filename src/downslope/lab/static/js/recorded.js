@@ -16,7 +16,7 @@
 
 import { LabError, carryBy } from "./api.js";
 import { landIn } from "./recorded-land.js";
-import { readRecording } from "./recorded-parts.js";
+import { keyOf, readRecording } from "./recorded-parts.js";
 import { tableOf } from "./recorded-table.js";
 
 const MISSING = { kind: "NotRecordedError", message: "This was not recorded.", hint: "“downslope lab” computes it." };
@@ -45,14 +45,11 @@ export function answerFromRecording() {
  */
 export function answerer({ entries, ignored, lands }) {
   /** @param {string} verb @param {Request} request */
-  const keyOf = (verb, request) => {
-    const fields = Object.entries(request).filter(([name]) => !ignored[verb]?.includes(name));
-    return `${verb} ${canonical(Object.fromEntries(fields))}`;
-  };
-  const replies = new Map(entries.map(([verb, request, reply]) => [keyOf(verb, request), reply]));
+  const key = (verb, request) => keyOf(verb, Object.fromEntries(Object.entries(request).filter(([name]) => !ignored[verb]?.includes(name))));
+  const replies = new Map(entries.map(([verb, request, reply]) => [key(verb, request), reply]));
   /** @param {string} verb @param {Request} request */
   const recorded = (verb, request) => {
-    const reply = replies.get(keyOf(verb, request));
+    const reply = replies.get(key(verb, request));
     if (reply === undefined) throw new LabError(MISSING);
     return reply;
   };
@@ -62,12 +59,4 @@ export function answerer({ entries, ignored, lands }) {
     if (verb === "descend" && request.grid) return { ...reply, grid: landIn(lands, request, request.box ?? reply.box) };
     return verb === "steps" && "derived" in reply ? tableOf(/** @type {Derived} */ (reply), recorded("descend", request)) : reply;
   };
-}
-
-/** Return data as text, the fields in order and without the empty ones. @param {unknown} value @returns {string} */
-function canonical(value) {
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const fields = Object.entries(value).filter(([, entry]) => entry !== null && entry !== undefined).sort(([left], [right]) => (left < right ? -1 : 1));
-  return `{${fields.map(([name, entry]) => `${JSON.stringify(name)}:${canonical(entry)}`).join()}}`;
 }

@@ -7,6 +7,7 @@
 
 /** @import { Dot, Ground, Line } from "./scene.js" */
 
+import { byId } from "./elements.js";
 import { context2d } from "./exporting.js";
 import { relief } from "./mesh.js";
 import { Scene, drawAxes, drawDots, drawFloor, drawMesh, drawOnFloor, drawOnSurface } from "./scene.js";
@@ -17,6 +18,39 @@ const TURN = 0.4; // degrees for a pixel
 const REST = 140; // milliseconds after the last turn, when it is painted finely
 /** @type {Record<string, [around: number, above: number]>} */
 const BY_KEY = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
+
+/**
+ * Connect the surface beside the picture of a page with its buttons and with the state: the view, or null where it is not shown.
+ *
+ * @param {{ state: { surface: number[] | null }, set: (changes: { surface: number[] | null }) => void }} page
+ * @param {() => void} show shows what it is of, unless it is hidden; called when it comes into sight and when the colours change
+ * @returns {{ surface: Surface, frame: (isPossible: boolean, isOffered?: boolean) => void }} the surface, and what lays out the
+ *   stage with it or without it; where it is not offered, its button is hidden
+ */
+export function mountBeside(page, show) {
+  const button = byId("surface-show");
+  const surface = new Surface(byId("surface-view"), { turned: (turned) => page.set({ surface: turned }) });
+  button.addEventListener("click", () => page.set({ surface: page.state.surface ? null : FIRST_VIEW }));
+  for (const turning of byId("surface").querySelectorAll("button")) {
+    const [around, above] = turning.dataset.turn?.split(",").map(Number) ?? [];
+    turning.addEventListener("click", () => surface.turn(around, above));
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+  return { surface, frame };
+
+  /** @param {boolean} isPossible @param {boolean} [isOffered] */
+  function frame(isPossible, isOffered = isPossible) {
+    const { surface: turned } = page.state;
+    const isShown = isPossible && turned !== null;
+    const wasHidden = byId("surface").hidden;
+    byId("surface").hidden = !isShown;
+    byId("views").classList.toggle("both", isShown);
+    button.hidden = !isOffered;
+    button.setAttribute("aria-pressed", String(isShown));
+    if (turned && String(turned) !== String(surface.view)) surface.view = /** @type {[number, number]} */ (turned);
+    if (wasHidden) show();
+  }
+}
 
 /** A surface in a container. */
 export class Surface {

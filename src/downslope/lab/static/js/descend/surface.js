@@ -5,42 +5,21 @@
 
 import { byId } from "../elements.js";
 import { coloursOf, floorOf } from "../land.js";
-import { FIRST_VIEW, Surface } from "../surface.js";
+import { mountBeside } from "../surface.js";
 
 /** Connect the surface and its buttons. @param {Descent} page */
 export function mountSurface(page) {
-  const [view, button] = [byId("surface-view"), byId("surface-show")];
-  const surface = new Surface(view, { turned: (turned) => page.set({ surface: turned }) });
-  let wasShown = false;
-  button.addEventListener("click", () => page.set({ surface: page.state.surface ? null : FIRST_VIEW }));
-  for (const turning of byId("surface").querySelectorAll("button")) {
-    const [around, above] = turning.dataset.turn?.split(",").map(Number) ?? [];
-    turning.addEventListener("click", () => surface.turn(around, above));
-  }
-  page.on("reading", () => frame());
-  page.on("grid", () => show());
-  page.on("descent", () => follow());
-  page.on("row", () => follow());
+  const { surface, frame } = mountBeside(page, show);
+  const layOut = () => frame((page.reading?.variables.length ?? 2) > 1);
+  page.on("reading", layOut);
+  page.on("grid", show);
+  page.on("descent", follow);
+  page.on("row", follow);
   page.on("state", (changed) => {
-    if (changed.has("surface")) frame();
+    if (changed.has("surface")) layOut();
     if (changed.has("theme")) show();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
-  frame();
-
-  /** Lay out the stage with the surface or without it. */
-  function frame() {
-    const isPossible = (page.reading?.variables.length ?? 2) > 1;
-    const isShown = isPossible && page.state.surface !== null;
-    byId("surface").hidden = !isShown;
-    byId("views").classList.toggle("both", isShown);
-    button.hidden = !isPossible;
-    button.setAttribute("aria-pressed", String(isShown));
-    const turned = page.state.surface;
-    if (turned && String(turned) !== String(surface.view)) surface.view = /** @type {[number, number]} */ (turned);
-    if (isShown && !wasShown) show();
-    wasShown = isShown;
-  }
+  layOut();
 
   function show() {
     const { grid, reading } = page;

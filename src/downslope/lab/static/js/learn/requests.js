@@ -1,4 +1,4 @@
-/** The requests that a chapter's figure makes on the chapter's own functions, and the key by which a recorded reply is found. */
+/** The requests that a chapter's figure makes on the chapter's own functions. */
 
 /** @import { Ask, Lesson } from "./types.d.ts" */
 
@@ -27,18 +27,6 @@ export function requestsOf(asks) {
  */
 function replaced(fields, [name, ...rest], value) {
   return { ...fields, [name]: rest.length ? replaced(fields[name] ?? {}, rest, value) : value };
-}
-
-/** Return the key of a request, the same in whatever order its fields were written. @param {string} verb @param {unknown} request */
-export function keyOf(verb, request) {
-  return `${verb} ${JSON.stringify(sorted(request))}`;
-}
-
-/** @param {unknown} value @returns {unknown} */
-function sorted(value) {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1)).map(([name, entry]) => [name, sorted(entry)]));
 }
 
 /**

@@ -8,8 +8,7 @@
 /** @import { Asking, Lesson, Recording, Texts } from "./types.d.ts" */
 
 import { LabError, ask as askLab, fileOf, untilDone } from "../api.js";
-import { readRecording } from "../recorded-parts.js";
-import { keyOf } from "./requests.js";
+import { keyOf, readRecording } from "../recorded-parts.js";
 
 const KEPT = 400; // replies, so that going back and forth on a slider asks nothing anew
 

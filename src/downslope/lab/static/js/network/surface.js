@@ -5,7 +5,7 @@
 /** @import { Heights, TrainingHead, TrainingPicture } from "../types.d.ts" */
 
 import { byId } from "../elements.js";
-import { FIRST_VIEW, Surface } from "../surface.js";
+import { mountBeside } from "../surface.js";
 
 const STEPS = 1000; // of a probability
 const LANES = 8;
@@ -13,34 +13,20 @@ const LEVELS = 9; // lines between the lowest and the highest number, or tenths 
 
 /** Connect the surface and its buttons. @param {Learning} page */
 export function mountSurface(page) {
-  const [view, button] = [byId("surface-view"), byId("surface-show")];
-  const surface = new Surface(view, { turned: (turned) => page.set({ surface: turned }) });
-  button.addEventListener("click", () => page.set({ surface: page.state.surface ? null : FIRST_VIEW }));
-  for (const turning of byId("surface").querySelectorAll("button")) {
-    const [around, above] = turning.dataset.turn?.split(",").map(Number) ?? [];
-    turning.addEventListener("click", () => surface.turn(around, above));
-  }
-  page.on("head", () => frame());
-  page.on("row", () => show());
+  const { surface, frame } = mountBeside(page, show);
+  page.on("head", layOut);
+  page.on("row", show);
   page.on("state", (changed) => {
-    if (changed.has("surface")) frame();
+    if (changed.has("surface")) layOut();
     if (changed.has("theme")) show();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
-  frame();
+  layOut();
 
-  function frame() {
+  function layOut() {
     const head = page.run?.head;
     // Until the head is there, as the address says: the frame then has its shape before its box is requested.
     const isPossible = head === undefined || (head.over.length === 2 && (head.kind === "plane" || head.kind === "agreement"));
-    const { surface: turned } = page.state;
-    const wasHidden = byId("surface").hidden;
-    button.hidden = !isPossible || !head;
-    byId("surface").hidden = !isPossible || turned === null;
-    byId("views").classList.toggle("both", isPossible && turned !== null);
-    button.setAttribute("aria-pressed", String(isPossible && turned !== null));
-    if (turned && String(turned) !== String(surface.view)) surface.view = /** @type {[number, number]} */ (turned);
-    if (wasHidden) show();
+    frame(isPossible, isPossible && Boolean(head));
   }
 
   function show() {
