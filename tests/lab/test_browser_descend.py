@@ -298,6 +298,7 @@ def test_ranges_that_differ_much_are_said_and_can_be_drawn_equally(tab: Page) ->
     tab.get_by_role("button", name="Draw them equally long").click()
     tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
     expect(tab.locator("#scale-note")).to_contain_text("equally long along both axes")
+    expect(tab).to_have_url(re.compile("scale=equal"))  # it is written a moment later
     tab.reload()
     tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
     tab.get_by_role("button", name="Fill the picture").click()

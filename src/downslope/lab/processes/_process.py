@@ -58,12 +58,23 @@ class Usage:
 
 def cpu_seconds(process: int) -> float | None:
     """Return the CPU seconds of another process, or None where the system does not say."""
+    fields = _status(process)
+    # User and system time are the 14th and the 15th field.
+    return (int(fields[11]) + int(fields[12])) / _TICK if len(fields) > 12 else None
+
+
+def is_ending(process: int) -> bool:
+    """Return whether a process was ended, though its other threads are still there; False where that is not said."""
+    return _status(process)[:1] in ([b"Z"], [b"X"])
+
+
+def _status(process: int) -> list[bytes]:
+    """Return what the system says of a process, from the third field on; nothing where it does not."""
     try:
-        # The name of the process stands in brackets and may hold anything; user and system time are 14th and 15th.
-        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICK
-    except (OSError, IndexError, ValueError):
-        return None
+        # The second field, its name, stands in brackets and may hold anything.
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
 def resident_bytes() -> int | None:
@@ -160,7 +171,8 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether the process is running."""
-        return self._process.poll() is None
+        # Of a process that was killed, nothing can be collected until the last of its threads is gone.
+        return self._process.poll() is None and not is_ending(self._process.pid)
 
     @property
     def cpu(self) -> float | None:
