@@ -88,7 +88,7 @@ def results(
 def single_thread() -> None:
     """Let processes that begin from now on compute in one thread each and share what they compile."""
     flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     # Children leave by `os._exit`, so that the folder is removed once, when this process ends.
     folder = tempfile.TemporaryDirectory()
