@@ -269,8 +269,7 @@ def _take(browser: Browser, url: str, shot: Shot) -> None:
         reduced_motion="reduce",
         viewport={"width": 1280, "height": shot.height},
     )
-    pages = ("descend", "fit", "network", "runs")
-    context.add_init_script("".join(f"localStorage.setItem('downslope.greeted.{page}', 'yes');" for page in pages))
+    context.add_init_script("localStorage.setItem('downslope.greeted', 'yes')")
     context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     page.goto(shot.address)

@@ -50,8 +50,7 @@ def opened(browser: Browser, url: str, **choices: object) -> Iterator[Page]:
     context.request.get(url)  # the cookie that the printed address gives
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     if not fresh:
-        names = [f"downslope.greeted.{name}" for name in ("descend", "fit", "network", "runs")]
-        greeted = f"for (const name of {names}) localStorage.setItem(name, 'yes')"
+        greeted = "localStorage.setItem('downslope.greeted', 'yes')"
         context.add_init_script(f"if (location.protocol !== 'about:') {greeted}")  # a blank page stores nothing
     page = context.new_page()
     with heard(page):

@@ -371,24 +371,27 @@ def test_picture_and_controls_fit_a_projector(tab: Page) -> None:
             assert box["y"] + (box["height"] if part != "#verdict-sentence" else 20) <= height, (part, width)
 
 
-def test_a_race_waits_for_its_methods_which_are_asked_for_again(tab: Page) -> None:
-    is_busy = True
+@pytest.mark.parametrize(
+    ("path", "lists"),
+    [
+        ("/", ("#method option", "#examples-list button", "#runners input")),
+        ("/fit", ("#samples button", "#loss-choice option", "#method option")),
+        ("/network", ("#samples button", "#presets-list button", "#activation option", "#method option")),
+    ],
+)
+def test_menus_are_full_though_the_lab_answers_nothing(tab: Page, path: str, lists: tuple[str, ...]) -> None:
+    asked: list[str] = []
 
-    def answer(route: Route) -> None:
-        if is_busy:
-            route.fulfill(status=400, json={"error": {"kind": "LimitError", "message": "busy"}})
-        else:
-            route.continue_()
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url.rsplit("/", 1)[-1])
+        route.fulfill(status=400, json={"error": {"kind": "LimitError", "message": "busy"}})
 
-    tab.route("**/api/methods", answer)
-    tab.goto("/")
-    run = tab.get_by_role("button", name="Run the race")
-    expect(tab.locator("#verdict-sentence")).to_contain_text("minimum")
-    expect(run).to_be_disabled()
-    is_busy = False
-    expect(run).to_be_enabled()
-    assert tab.locator("#runners input").count() > 5
-    tab.unroute("**/api/methods")
+    tab.route("**/api/*", refuse)
+    tab.goto(path)
+    for entries in lists:
+        expect(tab.locator(entries).nth(1)).to_be_attached()
+    tab.unroute("**/api/*")
+    assert not {"methods", "examples", "samples", "fit_choices", "network_choices", "network_presets"} & set(asked)
 
 
 def test_of_more_than_two_variables_two_are_shown(tab: Page) -> None:
@@ -471,6 +474,10 @@ def test_the_first_visit_is_told_in_three_sentences_what_to_do(browser: Browser,
         tab.reload()
         expect(way(tab)).to_have_attribute("d", re.compile("^M"))
         expect(tab.locator("#welcome")).to_be_hidden()
+        for path in ("/fit", "/network", "/runs"):  # whoever was greeted on one page knows how pages greet
+            tab.goto(path)
+            expect(tab.locator("#main")).to_be_visible()
+            expect(tab.locator("#welcome")).to_be_hidden()
 
 
 def test_the_ring_is_free_and_a_unit_is_as_long_along_both_axes(tab: Page) -> None:

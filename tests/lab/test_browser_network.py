@@ -143,6 +143,30 @@ def test_units_show_what_they_have_learned_and_the_output_is_a_surface(tab: Page
     expect(tab.locator("#devices-field")).to_be_hidden()  # a machine with a single device has no choice
 
 
+def test_predictions_fill_the_picture_before_and_after_its_surface_is_closed(tab: Page) -> None:
+    arrive(tab, SMALL + "&surface=-60,30")
+    hold_filled(tab)
+    shape = tab.locator("#picture .area").evaluate("area => area.getBoundingClientRect().width")
+    tab.get_by_role("button", name="Surface", exact=True).click()
+    tab.wait_for_function(
+        "shape => document.querySelector('#picture .area').getBoundingClientRect().width > 1.1 * shape", arg=shape
+    )
+    hold_filled(tab)
+    tab.set_viewport_size({"width": 700, "height": 600})  # a shape that nobody has foreseen
+    tab.wait_for_timeout(200)
+    hold_filled(tab)
+
+
+def hold_filled(tab: Page) -> None:
+    """Hold that the regions reach all sides of the plot."""
+    box = "each => (({ x, y, width, height }) => ({ x, y, width, height }))(each.getBBox())"
+    area, image = (tab.locator(f"#picture {each}").evaluate(box) for each in (".area", ".regions image"))
+    assert image["x"] <= area["x"] + 1
+    assert image["y"] <= area["y"] + 1
+    assert image["x"] + image["width"] >= area["x"] + area["width"] - 1
+    assert image["y"] + image["height"] >= area["y"] + area["height"] - 1
+
+
 def test_the_rate_is_changed_and_the_weights_are_kept(tab: Page) -> None:
     arrive(tab, SMALL)
     tab.get_by_label("Learning rate").fill("0.1")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from lab.lists import as_text, made
 from lab.stand_ins import VERBS
 from lab.visiting import visitor
 
 import downslope as ds
+from downslope.lab._lists import FILE, lists_of
 from downslope.lab.server._pages import PAGES, File, assembled, read_files, scripts
 from downslope.lab.server._serve import Running, checked_base, checked_host, checked_origin, running
 
@@ -98,6 +102,21 @@ def test_links_of_the_pages_are_relative_and_name_the_version_of_each_file() -> 
         assert 'src="/' not in text
         assert f'src="static/{page.name}.js?v={files[f"{page.name}.js"].version}"' in text
         assert f'href="static/style.css?v={files["style.css"].version}"' in text
+
+
+def test_pages_hold_the_lists_that_their_verbs_reply_with() -> None:
+    assert FILE.read_text(encoding="utf-8") == as_text(made()), "run tests/lab/lists.py"
+    pages = assembled({name: file.body for name, file in read_files(STATIC).items()}, lists_of)
+    for page in PAGES:
+        block = re.search(r'<script type="application/json" id="lists">(.*?)</script>', pages[page.path].decode())
+        assert (json.loads(block[1]) if block else {}) == lists_of(page.name)
+
+
+def test_a_list_cannot_end_its_element() -> None:
+    files = {name: file.body for name, file in read_files(STATIC).items()}
+    text = assembled(files, lambda name: {"evil": "</script><script>alert(1)</script>"})["/"].decode()
+    assert "alert(1)</script>" not in text.replace("\\u003c/script>", "")
+    assert "<script>alert" not in text
 
 
 def test_files_are_compressed_once_and_kept_for_good_by_their_version() -> None:

@@ -117,6 +117,14 @@ def test_a_plane_fills_its_picture_with_one_unit_along_both_axes(ratio):
     assert high > max(head["y"])
 
 
+def test_a_plane_is_known_wherever_a_picture_of_two_shapes_shows_it():
+    head = told("train", **SMALL | {"steps": 1, "ratio": [1.6, 0.7]})[0]["head"]
+    (left, right), (low, high) = head["box"]
+    wide, tall = (data[1] - data[0] for data in head["least"])
+    assert right - left == pytest.approx(max(wide, 1.6 * max(tall, wide / 1.6)))
+    assert high - low == pytest.approx(max(tall, wide / 0.7))
+
+
 def test_the_regions_are_what_the_network_predicts(run):
     training = ds.train(data="circles", hidden=(3,), activation="tanh", learning_rate=0.01, steps=40, progress=False)
     cells, head = run[-2]["picture"]["cells"], run[0]["head"]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _STATIC = Path(__file__).parent / "static"
 _LINKS = re.compile(r'<link rel="(?:icon|stylesheet)"[^>]*>\n?|<script\b[^>]*></script>\n?')
@@ -26,7 +27,14 @@ def styles(*sheets: str) -> str:
     return "".join(static_texts().get(f"{sheet}.css", "") for sheet in sheets)
 
 
-def bare_page(name: str, style: str, scripts: Sequence[str], *, links: str = "") -> str:
+def bare_page(
+    name: str,
+    style: str,
+    scripts: Sequence[str],
+    *,
+    links: str = "",
+    lists: Callable[[str], Mapping[str, Any]] = lambda name: {},
+) -> str:
     """Return a page as the lab sends it, with a policy and a style in place of the links to its files.
 
     Args:
@@ -34,11 +42,13 @@ def bare_page(name: str, style: str, scripts: Sequence[str], *, links: str = "")
         style: the style.
         scripts: the scripts that will stand in it.
         links: more elements of the head.
+        lists: returns the lists that stand in a page, by its name.
     """
     from downslope.lab.server._pages import PAGES, assembled, hash_source
 
     path = next(page.path for page in PAGES if page.name == name)
-    text = assembled({path: content.encode() for path, content in static_texts().items()})[path].decode()
+    files = {path: content.encode() for path, content in static_texts().items()}
+    text = assembled(files, lists)[path].decode()
     policy = (
         f"default-src 'none'; script-src {' '.join(map(hash_source, scripts))}; style-src {hash_source(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"

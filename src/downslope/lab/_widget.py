@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
 import downslope as ds
+from downslope.lab._lists import lists_of
 from downslope.lab._messages import LIMITS, Reply, Tables, UploadedFile, data_reply, error_reply
 from downslope.lab._modules import joined
 from downslope.lab._standalone import bare_page, static_texts, styles
@@ -196,7 +197,7 @@ def page_text(name: str, query: str) -> str:
     """
     sources = {path: content for path, content in static_texts().items() if path.endswith(".js")}
     scripts = [sources["vendor/d3.min.js"], joined(sources, "js/notebook/frame.js", f"js/{name}/main.js")]
-    text = bare_page(name, styles("style", name, "notebook"), scripts)
+    text = bare_page(name, styles("style", name, "notebook"), scripts, lists=lists_of)
     tail = "".join(f"<script>{script}</script>\n" for script in scripts)
     text = text.replace("<html", f'<html data-query="{html.escape(query)}"', 1)
     return text.replace("<body", '<body class="framed"', 1).replace("</body>", f"{tail}</body>", 1)

@@ -50,14 +50,40 @@ test("in a narrow frame two numbers are written to the digit that tells them apa
   }
 });
 
-test("in a frame of any shape a unit is as long along both axes, and all of the box is seen", () => {
+/** A frame whose plot fills its room, or has another shape in the middle of it. */
+function frameOf(width, height) {
+  const frame = { ratio: width / height, along: [0, width], up: [height, 0] };
+  frame.shape = (ratio) => {
+    const [wide, high] = ratio === null ? [width, height] : [Math.min(width, height * ratio), Math.min(height, width / ratio)];
+    frame.along = [(width - wide) / 2, (width + wide) / 2];
+    frame.up = [(height + high) / 2, (height - high) / 2];
+  };
+  return frame;
+}
+
+test("in a frame of any shape a unit is as long along both axes, all of the box is seen, and nothing beyond it", () => {
   for (const [width, height] of [[800, 300], [200, 500]]) {
-    const frame = { ratio: width / height, along: [0, width], up: [height, 0] };
+    const frame = frameOf(width, height);
     const [x, y] = planeScales([[0, 4], [-1, 2]], frame, true);
     assert.ok(Math.abs((x(1) - x(0)) / (y(0) - y(1)) - 1) < 1e-9);
+    assert.deepEqual([x.domain(), y.domain()], [[0, 4], [-1, 2]]);
     for (const [scale, ends] of [[x, [0, 4]], [y, [-1, 2]]]) assert.ok(ends.every((end) => scale(end) >= -1e-9 && scale(end) <= Math.max(...scale.range()) + 1e-9));
     assert.deepEqual(planeScales([[0, 4], [-1, 2]], frame, false)[0].domain(), [0, 4]);
   }
+});
+
+test("of a box that is larger than its data so much is shown as fills the frame", () => {
+  const [box, least] = [[[-3, 3], [-2, 2]], [[-1, 1], [-1, 1]]];
+  for (const [width, height, shown] of [[600, 400, [[-1.5, 1.5], [-1, 1]]], [300, 500, [[-1, 1], [-5 / 3, 5 / 3]]]]) {
+    const frame = frameOf(width, height);
+    const scales = planeScales(box, frame, true, least);
+    scales.forEach((scale, axis) => scale.domain().forEach((end, side) => assert.ok(Math.abs(end - shown[axis][side]) < 1e-9)));
+    assert.deepEqual([frame.along, frame.up], [[0, width], [height, 0]]);
+  }
+  const flat = frameOf(1000, 100);
+  const [x, y] = planeScales(box, flat, true, least);
+  assert.deepEqual([x.domain(), y.domain()], [[-3, 3], [-1, 1]]);
+  assert.deepEqual(flat.along, [350, 650]);
 });
 
 test("dots far outside are left out", () => {

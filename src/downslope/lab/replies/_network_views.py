@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.lab.replies._formula_verbs import heights_reply
 from downslope.lab.replies._network_choices import setup_of
-from downslope.lab.replies._request import PageRequest, RequestError, are_alike, factor, filling, rounded
+from downslope.lab.replies._request import Box, PageRequest, RequestError, are_alike, factor, filling, rounded
 
 _CELLS = 44  # of a plane along each side
 _HEIGHT_CELLS = 31  # of the surface of a predicted number along each side
@@ -22,6 +23,8 @@ _POINTS = 400  # examples that are drawn
 _COUNTED = 2000  # examples in a confusion matrix
 _MARGIN = 0.08  # of the range of the data
 _DIGITS = 6
+_SHAPES = 4  # of a picture
+_FLATTEST = 0.05  # height over width of a picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +51,10 @@ class View:
     Args:
         setup: the training.
         over: the two features of a plane; the first two that are numbers if they are not two numeric features.
-        ratio: the width of the picture over its height; None for a box that fits the data alone.
+        ratios: the widths of pictures over their heights, each of which the box fills; none for one that fits the data.
     """
 
-    def __init__(self, setup: ds.Setup, over: list[str] | None, ratio: float | None = None) -> None:
+    def __init__(self, setup: ds.Setup, over: list[str] | None, ratios: Sequence[float] = ()) -> None:
         encoding = setup.encoding
         assert encoding is not None
         self.encoding, self.target = encoding, encoding.target
@@ -60,7 +63,7 @@ class View:
         wanted = [name for name in over or [] if name in self.features]
         self.over = tuple(wanted) if len(set(wanted)) == 2 else self.features[:2]
         self.kind = self._kind()
-        self._ratio = ratio
+        self._ratios = ratios
 
     def _kind(self) -> str:
         if self.predicts_numbers:
@@ -96,6 +99,7 @@ class View:
             head |= {"over": list(self.over), "box": [list(span) for span in self._ranges()]}
         if self.kind in ("plane", "line"):
             head |= {"box": self._box(), "has_equal_units": self.kind == "plane" and are_alike(self._ranges())}
+            head |= {"least": [list(span) for span in self._ranges()]}
         return head
 
     def picture(self, training: ds.Training) -> dict[str, Any]:
@@ -152,8 +156,7 @@ class View:
 
     def inputs(self, cells: int) -> np.ndarray:
         """Return the inputs of a network on a square grid over the two features, row by row from below."""
-        box = dict(zip(self.over, self._ranges(), strict=True))
-        (left, right), (low, high) = filling(box, self.over, self._ratio).values()
+        (left, right), (low, high) = self._filled(dict(zip(self.over, self._ranges(), strict=True))).values()
         x, y = np.meshgrid(np.linspace(left, right, cells), np.linspace(low, high, cells))
         inputs = np.zeros((cells * cells, len(self.encoding.features)), np.float32)
         for name, values in zip(self.over, (x, y), strict=True):
@@ -185,8 +188,13 @@ class View:
 
     def _box(self) -> list[list[float]]:
         """Return the range of each axis; of a plane widened to the shape of the picture, so that circles are round."""
-        box = filling(dict(zip(self._axes, self._ranges(), strict=True)), self._axes, self._ratio)
+        box = self._filled(dict(zip(self._axes, self._ranges(), strict=True)))
         return [list(box[name]) for name in self._axes]
+
+    def _filled(self, box: Box) -> Box:
+        """Return a box widened until it fills a picture of each shape."""
+        boxes = [filling(box, tuple(box), ratio) for ratio in self._ratios] or [box]
+        return {name: (min(each[name][0] for each in boxes), max(each[name][1] for each in boxes)) for name in box}
 
     def _ranges(self) -> list[tuple[float, float]]:
         """Return the range of the data along each axis, with a margin."""
@@ -275,7 +283,7 @@ def units(fields: dict[str, Any]) -> dict[str, Any]:
 
     setup = setup_of(fields)
     why = why_no_graph(setup)
-    view = View(setup, fields.get("over"), PageRequest(fields).number_or_none("ratio"))
+    view = View(setup, fields.get("over"), ratios_of(fields))
     if why or len(view.over) != 2:
         raise RequestError(why or "A picture of a unit is over two features.")
     network = with_weights(setup.task.start, fields.get("weights"))
@@ -292,6 +300,14 @@ def units(fields: dict[str, Any]) -> dict[str, Any]:
             ]
         )
     return {"side": _UNIT_CELLS, "over": list(view.over), "layers": layers}
+
+
+def ratios_of(fields: dict[str, Any]) -> list[float]:
+    """Return the shapes that the picture of a request may take while it is shown: widths over heights."""
+    ratios = fields.get("ratio")
+    several = ratios if isinstance(ratios, list) else [ratios]
+    numbers = [PageRequest({"ratio": ratio}).number_or_none("ratio") for ratio in several[:_SHAPES]]
+    return [ratio for ratio in numbers if ratio is not None and _FLATTEST <= ratio <= 1 / _FLATTEST]
 
 
 def _row(fields: dict[str, Any], rows: int) -> int:

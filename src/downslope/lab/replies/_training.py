@@ -18,7 +18,7 @@ from downslope._types import plain
 from downslope.lab._messages import scheduler
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
-from downslope.lab.replies._network_views import View, why_no_graph, with_weights
+from downslope.lab.replies._network_views import View, ratios_of, why_no_graph, with_weights
 from downslope.lab.replies._request import PageRequest, RequestError, program, rounded
 
 Piece = dict[str, Any]
@@ -38,7 +38,7 @@ def train(fields: dict[str, Any]) -> Iterator[Piece]:
     With `weights`, those before the last are left out: the page has them already.
     """
     setup = setup_of(fields)
-    view = View(setup, fields.get("over"), PageRequest(fields).number_or_none("ratio"))
+    view = View(setup, fields.get("over"), ratios_of(fields))
     stages = stages_of(setup, fields)
     yield _head(setup, view)
     yield from pieces(lambda send: _train(setup, stages, view, fields, send))

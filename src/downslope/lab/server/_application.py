@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from downslope.lab._lists import lists_of
 from downslope.lab._messages import LIMITS, Limits, Reply, Tables, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, ancestors_of, body_of, disconnected, json_response
@@ -75,7 +76,8 @@ def application(
 
     files, tables = read_files(static), Tables(limits.tables)
     files |= scripts(files)
-    pages = {path: File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
+    bodies = {name: files[name].body for name in files}
+    pages = {path: File(page, ".html") for path, page in assembled(bodies, lists_of).items()}
     app = Starlette(
         routes=[
             *(Route(path, Files({"": page}), methods=["GET"]) for path, page in pages.items()),

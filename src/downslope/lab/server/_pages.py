@@ -13,11 +13,11 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -29,7 +29,7 @@ from downslope.lab._modules import joined
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-_SLOT = re.compile(r"<!-- (name|title|about|style|pages|main) -->")
+_SLOT = re.compile(r"<!-- (name|title|about|style|pages|main|lists) -->")
 _PART = re.compile(r"<!-- part (\w+)(?:: (.*?))? -->")
 _WORD = re.compile(r"<!-- word (\d) -->")
 _LANGUAGES = "<!-- languages -->"
@@ -78,7 +78,9 @@ PAGES = (
 )
 
 
-def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
+def assembled(
+    files: Mapping[str, bytes], lists: Callable[[str], Mapping[str, Any]] = lambda name: {}
+) -> dict[str, bytes]:
     """Return the pages by address, with links that are relative to it.
 
     Links to static files hold the version of each, so that browsers may keep the files for good.
@@ -88,6 +90,7 @@ def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
     Args:
         files: the static files by their path; without `shell.html` there are no pages.
+        lists: returns the lists that stand in a page, by its name.
     """
     if "shell.html" not in files:
         return {}
@@ -97,7 +100,7 @@ def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     languages = _languages(files)
     whole = {page: main.replace(_LANGUAGES, languages) for page, main in whole.items()}
     styles = {page: _style(page) if f"{page.name}.css" in files else "" for page in whole}
-    filled = {page.path: _filled(shell, page, main, styles[page]) for page, main in whole.items()}
+    filled = {page.path: _filled(shell, page, main, styles[page], lists(page.name)) for page, main in whole.items()}
     return {path: _LINK.sub(lambda match: _versioned(files, match), text).encode() for path, text in filled.items()}
 
 
@@ -137,10 +140,16 @@ def _style(page: Page) -> str:
     return f'<link rel="stylesheet" href="static/{page.name}.css">'
 
 
-def _filled(shell: str, page: Page, main: str, style: str) -> str:
+def _filled(shell: str, page: Page, main: str, style: str, lists: Mapping[str, Any]) -> str:
     parts = {"name": page.name, "title": page.title, "about": page.about, "style": style, "main": main}
-    parts["pages"] = _links(page)
+    parts |= {"pages": _links(page), "lists": _data_block("lists", lists) if lists else ""}
     return _SLOT.sub(lambda match: parts[match[1]], shell)
+
+
+def _data_block(name: str, data: Any) -> str:
+    """Return data as an element of a page that no browser runs, so that no policy has to permit it."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>'
 
 
 def _links(here: Page) -> str:

@@ -213,6 +213,17 @@ export async function untilDone(work) {
 }
 
 /**
+ * Return a list that never changes: the one that the page was served with, else the lab's, requested until it answers.
+ *
+ * @param {string} verb
+ * @returns {Promise<any>}
+ */
+export async function listOf(verb) {
+  const served = JSON.parse(document.getElementById("lists")?.textContent ?? "{}");
+  return served[verb] ?? untilDone(() => ask(verb, {}));
+}
+
+/**
  * Request a verb that streams its reply, and call `onPiece` with each piece. Ends with the reply, when `signal` is aborted,
  * or when a newer request replaced it; true if all of it came. Throws LabError.
  *

@@ -16,6 +16,8 @@ let frames = 0;
 export class Frame {
   width = 0;
   height = 0;
+  /** Pixels at either side, and above and below, by which the plot is narrower than there is room. @type {[number, number]} */
+  #spare = [0, 0];
 
   /**
    * @param {Element} container
@@ -57,19 +59,39 @@ export class Frame {
 
   /** The pixels along the horizontal axis, from left to right. @returns {Range} */
   get along() {
-    return [this.margin.left, Math.max(this.margin.left + 10, this.width - this.margin.right)];
+    const { left, right } = this.margin;
+    return [left + this.#spare[0], Math.max(left + 10, this.width - right) - this.#spare[0]];
   }
 
   /** The pixels along the vertical axis, from below upwards. @returns {Range} */
   get up() {
-    return [Math.max(this.margin.top + 10, this.height - this.margin.bottom), this.margin.top];
+    const { top, bottom } = this.margin;
+    return [Math.max(top + 10, this.height - bottom) - this.#spare[1], top + this.#spare[1]];
   }
 
-  /** The width of the plot over its height, or null while it has none. */
+  /** The width over the height of the room for the plot, or null while there is none. */
   get ratio() {
-    const [left, right] = this.along;
-    const [bottom, top] = this.up;
-    return this.width ? (right - left) / (bottom - top) : null;
+    return this.width ? this.ratioIn(this.width, this.height) : null;
+  }
+
+  /** Return what the ratio is in a frame of another size. @param {number} width @param {number} height */
+  ratioIn(width, height) {
+    const [wide, high] = this.#room(width, height);
+    return wide / high;
+  }
+
+  /** Return the pixels that the plot may be wide and high. @param {number} width @param {number} height @returns {[number, number]} */
+  #room(width, height) {
+    const { left, right, top, bottom } = this.margin;
+    return [Math.max(10, width - left - right), Math.max(10, height - top - bottom)];
+  }
+
+  /** Give the plot this width over its height, in the middle of its room; null to fill the room. @param {number | null} ratio */
+  shape(ratio) {
+    const [wide, high] = this.#room(this.width, this.height);
+    const least = ratio ?? wide / high;
+    this.#spare = [Math.max(0, wide - high * least) / 2, Math.max(0, high - wide / least) / 2];
+    this.#setArea();
   }
 
   /**
@@ -104,6 +126,12 @@ export class Frame {
     if (width === 0 || (width === this.width && height === this.height)) return;
     Object.assign(this, { width, height });
     this.svg.setAttribute("viewBox", `0 0 ${round(width)} ${round(height)}`);
+    this.shape(null);
+    resized?.();
+  }
+
+  /** Place the area of the plot, and what cuts it off. */
+  #setArea() {
     const [left, right] = this.along;
     const [bottom, top] = this.up;
     for (const box of [this.area, this.clip]) {
@@ -111,7 +139,6 @@ export class Frame {
         box.setAttribute(name, String(round(value)));
       }
     }
-    resized?.();
   }
 }
 
@@ -150,18 +177,26 @@ export function around([low, high], length) {
 }
 
 /**
- * Return the scales of a plane. Where units are equal they stay so in a frame of another shape than that of the box.
+ * Return the scales of a plane. Where units are equal, so much of the box is shown as fills the frame and has all of `least` in it;
+ * in a frame of quite another shape than the box the plot gets narrower or lower, since beyond the box nothing is known.
  *
  * @param {[Range, Range]} box
- * @param {Pick<Frame, "ratio" | "along" | "up">} frame
+ * @param {Pick<Frame, "ratio" | "along" | "up" | "shape">} frame
  * @param {boolean} hasEqualUnits
+ * @param {[Range, Range]} [least] what is shown in any case
  * @returns {[d3.ScaleLinear<number, number>, d3.ScaleLinear<number, number>]}
  */
-export function planeScales(box, { ratio, along, up: upward }, hasEqualUnits) {
-  const [across, up] = box;
-  const height = Math.max((across[1] - across[0]) / (ratio ?? 1), up[1] - up[0]);
-  const shown = hasEqualUnits && ratio ? [around(across, height * ratio), around(up, height)] : box;
-  return [d3.scaleLinear(shown[0], along), d3.scaleLinear(shown[1], upward)];
+export function planeScales(box, frame, hasEqualUnits, least = box) {
+  const { ratio } = frame;
+  let shown = box;
+  if (hasEqualUnits && ratio) {
+    const [[wide, high], [wanted, raised]] = [box, least].map((ranges) => ranges.map(([low, top]) => top - low));
+    const height = Math.max(wanted / ratio, raised);
+    const spans = [Math.min(wide, height * ratio), Math.min(high, height)];
+    shown = /** @type {[Range, Range]} */ (box.map((range, axis) => around(range, spans[axis])));
+    frame.shape(spans[0] / spans[1]);
+  } else frame.shape(null);
+  return [d3.scaleLinear(shown[0], frame.along), d3.scaleLinear(shown[1], frame.up)];
 }
 
 /** Return the least and the largest of numbers, or null without any. @param {number[]} values */

@@ -5,6 +5,7 @@
 import { isThere, onLost } from "./api.js";
 import { byId, setAgain } from "./elements.js";
 
+const GREETED = "downslope.greeted"; // the key in storage, of all pages
 const GONE = ["lost", "locked"]; // errors that end when the lab answers again
 const AGAIN = 2000; // milliseconds between two tries to reach a lab that was lost
 const LOST = "The lab does not answer. Is “downslope lab” still running? This page goes on as soon as it is.";
@@ -18,7 +19,7 @@ const LOCKED = "The lab was restarted. Open the address that the command printed
  */
 export function mountShell(page, again) {
   mountTheme(page);
-  mountGreeting(`downslope.greeted.${document.body.dataset.page}`);
+  mountGreeting();
   keepTrying(page, again);
   setAgain(again);
   // What the page shows may belong to an earlier question: all of it, all but the picture, or nothing.
@@ -45,12 +46,12 @@ export function isDark(page) {
   return page.state.theme ? page.state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** Greet a new visitor of a page that has a greeting once; without storage it comes each time. @param {string} key */
-function mountGreeting(key) {
+/** Greet a new visitor once, on the first page that has a greeting; without storage it comes each time. */
+function mountGreeting() {
   if (!document.getElementById("welcome")) return;
   const greeting = byId("welcome");
   try {
-    greeting.hidden = localStorage.getItem(key) === "yes";
+    greeting.hidden = localStorage.getItem(GREETED) === "yes";
   } catch {
     greeting.hidden = false;
   }
@@ -58,7 +59,7 @@ function mountGreeting(key) {
     greeting.hidden = true;
     byId("main").focus();
     try {
-      localStorage.setItem(key, "yes");
+      localStorage.setItem(GREETED, "yes");
     } catch {
       // Without storage it greets again.
     }

@@ -291,6 +291,8 @@ export interface TrainingHead {
   class: number[];
   box: [Range, Range];
   has_equal_units?: boolean;
+  /** The range of the data along each axis, which a picture of any shape shows. */
+  least?: [Range, Range];
   notes: string[];
   read_as: string;
   parameters: number;
@@ -332,6 +334,8 @@ export interface TrainingRun extends LayeredRun {
   /** The rate of the last stage. */
   rate: number | null;
   head: TrainingHead;
+  /** The shapes that its pictures fill. */
+  ratios?: number[];
   moments: TrainingMoment[];
   end: TrainingEnd | null;
 }

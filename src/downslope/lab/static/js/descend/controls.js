@@ -3,7 +3,7 @@
 /** @import { Descent } from "./flow.js" */
 /** @import { MethodChoice } from "../types.d.ts" */
 
-import { ask, untilDone } from "../api.js";
+import { listOf } from "../api.js";
 import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
 import { mountSlice } from "../slice.js";
 
@@ -124,7 +124,7 @@ export async function mountMethods(page) {
   select.addEventListener("change", () => page.set({ method: select.value, rate: null, step: 0 }, { push: true }));
   page.on("state", () => show(known));
   /** @type {{ methods: MethodChoice[] }} */
-  const { methods } = (await untilDone(() => ask("methods", {}))) ?? { methods: [] };
+  const { methods } = (await listOf("methods")) ?? { methods: [] };
   known = methods.map((method) => method.name);
   show(known);
   return methods;

@@ -3,7 +3,7 @@
 /** @import { Descent } from "./flow.js" */
 /** @import { Example } from "../types.d.ts" */
 
-import { ask, untilDone } from "../api.js";
+import { listOf } from "../api.js";
 import { byId, make, setMaths } from "../elements.js";
 import { mountMenu } from "../menu.js";
 
@@ -12,7 +12,7 @@ export async function mountExamples(page) {
   const close = mountMenu(byId("examples", HTMLDetailsElement));
   const [back, forward] = ["lesson-back", "lesson-forward"].map((id) => byId(id, HTMLButtonElement));
   /** @type {{ examples: Example[] }} */
-  const { examples } = (await untilDone(() => ask("examples", {}))) ?? { examples: [] };
+  const { examples } = (await listOf("examples")) ?? { examples: [] };
   /** @param {number} number from 1 */
   const choose = (number) => page.set(stateOf(examples[number - 1], number), { push: true, fit: true });
   byId("examples-list").replaceChildren(...examples.map((example, index) => {

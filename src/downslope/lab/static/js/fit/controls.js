@@ -3,7 +3,7 @@
 /** @import { Fitting } from "./flow.js" */
 /** @import { MethodChoice } from "../types.d.ts" */
 
-import { ask, untilDone } from "../api.js";
+import { listOf } from "../api.js";
 import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
 import { mountField } from "../field.js";
 
@@ -87,7 +87,7 @@ function without(names, name) {
 /** Fill the lists of losses and methods. @param {Fitting} page */
 export async function mountChoices(page) {
   /** @type {{ losses: string[], methods: MethodChoice[] }} */
-  const { losses, methods } = (await untilDone(() => ask("fit_choices", {}))) ?? { losses: [page.state.loss], methods: [{ name: page.state.method, takes_rate: false }] };
+  const { losses, methods } = (await listOf("fit_choices")) ?? { losses: [page.state.loss], methods: [{ name: page.state.method, takes_rate: false }] };
   const [loss, method] = ["loss-choice", "method"].map((id) => byId(id, HTMLSelectElement));
   fill(loss, losses);
   fill(method, methods.map(({ name }) => name));

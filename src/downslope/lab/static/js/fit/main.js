@@ -1,6 +1,6 @@
 /** The page "Fit": everything put together. */
 
-import { ask, untilDone } from "../api.js";
+import { ask, listOf } from "../api.js";
 import { mountUpload, showSamples } from "../upload.js";
 import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
@@ -36,9 +36,9 @@ mountLandscape(page);
 mountExports(page, { event: "descent", written: () => page.descent, frame, name: "fit", csv: () => ask("fit_export", page.request()) });
 begin();
 
-/** Request the first picture, and then what can wait. */
-async function begin() {
-  await look(page);
-  untilDone(() => ask("samples", {})).then((reply) => reply && showSamples(page, reply.samples));
+/** Fill the lists, and request the first picture. */
+function begin() {
+  listOf("samples").then((reply) => reply && showSamples(page, reply.samples));
   mountChoices(page);
+  look(page);
 }

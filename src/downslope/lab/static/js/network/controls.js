@@ -3,7 +3,7 @@
 /** @import { Learning } from "./flow.js" */
 /** @import { NetworkSettings, TablePreview } from "../types.d.ts" */
 
-import { ask, untilDone } from "../api.js";
+import { listOf } from "../api.js";
 import { byId, make, showTrouble, typed, typedWhole, written } from "../elements.js";
 import { mountField } from "../field.js";
 import { mountMenu } from "../menu.js";
@@ -88,7 +88,7 @@ export function mountControls(page) {
  */
 export async function mountChoices(page) {
   /** @type {Record<string, string[]>} */
-  const choices = (await untilDone(() => ask("network_choices", {}))) ?? { samples: [], class_weights: [] };
+  const choices = (await listOf("network_choices")) ?? { samples: [], class_weights: [] };
   for (const [name, key] of LISTS) {
     const known = choices[key] ?? [];
     const all = known.includes(page.state[name]) ? known : [page.state[name], ...known];
@@ -116,7 +116,7 @@ export function readWeights(text) {
 export async function mountPresets(page) {
   const close = mountMenu(byId("presets", HTMLDetailsElement));
   /** @type {{ presets: { title: string, what: string, settings: NetworkSettings }[] }} */
-  const { presets } = (await untilDone(() => ask("network_presets", {}))) ?? { presets: [] };
+  const { presets } = (await listOf("network_presets")) ?? { presets: [] };
   byId("presets-list").replaceChildren(...presets.map(({ title, what, settings }) => {
     const button = make("button", { type: "button" }, make("span", { class: "example-title", text: title }), make("span", { class: "small", text: what }));
     button.addEventListener("click", () => {

@@ -27,8 +27,8 @@ export class Learning extends Page {
   isTraining = false;
   /** Whether the last training has failed, so that it is requested anew when a lab that was lost answers. */
   isUnanswered = false;
-  /** The width of the picture over its height; null while it has none. @type {number | null} */
-  ratio = null;
+  /** The widths of the picture over its heights, with the surface beside it and without. @type {number[]} */
+  ratios = [];
   #stop = new AbortController();
   #goesOn = false;
   /** @type {number | undefined} */
@@ -45,7 +45,7 @@ export class Learning extends Page {
     const units = hidden.split(/[\s,;]+/).filter(Boolean).map(Number);
     return {
       ...tableOf(this.state), target, hidden: units, activation, initialisation, normalisation, skip: skip === 1, dropout, class_weights,
-      method, rate, batch: batch || null, steps, seed, more: this.state.more, over, ratio: this.ratio,
+      method, rate, batch: batch || null, steps, seed, more: this.state.more, over, ratio: this.ratios,
       earlier: this.state.earlier, devices: devices && devices !== "all" ? Number(devices) : devices, ...more,
     };
   }
@@ -65,7 +65,8 @@ export class Learning extends Page {
     try {
       /** @param {TrainingPiece} piece */
       const take = (piece) => stop === this.#stop && this.#take(piece);
-      await follow("train", this.request(weights ? { weights } : {}), take, stop.signal);
+      const ratio = (weights && this.run?.ratios) || this.ratios; // the earlier moments stay, in their own box
+      await follow("train", this.request(weights ? { weights, ratio } : {}), take, stop.signal);
     } catch (error) {
       if (stop === this.#stop) {
         this.isUnanswered = true;
@@ -106,7 +107,7 @@ export class Learning extends Page {
   /** @param {TrainingPiece} piece */
   #take(piece) {
     if (piece.head) {
-      this.run = { head: piece.head, moments: (this.#goesOn && this.run?.moments) || [], end: null, rate: this.state.rate };
+      this.run = { head: piece.head, moments: (this.#goesOn && this.run?.moments) || [], end: null, rate: this.state.rate, ratios: (this.#goesOn && this.run?.ratios) || this.ratios };
       if (!this.#goesOn) this.descent = null;
       this.emit("head", piece.head);
     } else if (this.run && piece.end) {

@@ -61,10 +61,10 @@ function showFindings() {
   else if (run && moment?.verdict) showVerdict({ verdict: moment.verdict, outcome: `After ${moment.step} of ${run.head.of} steps.` });
 }
 
-/** Train if the address says so, and request what can wait. */
+/** Fill the lists, and train if the address says so. */
 async function begin() {
+  mountPresets(page);
   if (page.state.trained) page.train();
   look(page);
-  mountPresets(page);
   showSamples(page, await mountChoices(page));
 }

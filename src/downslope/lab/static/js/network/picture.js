@@ -25,7 +25,7 @@ export function mountPicture(page) {
   /** @type {[Scale, Scale] | null} */
   let scales = null;
 
-  page.ratio = frame.ratio;
+  page.ratios = shapesOf(frame);
   page.on("head", () => redraw());
   page.on("row", () => show());
   page.on("state", (changed) => {
@@ -36,7 +36,7 @@ export function mountPicture(page) {
   frame.svg.addEventListener("click", (event) => choose(d3.pointer(event, frame.svg)));
 
   function reshape() {
-    page.ratio = frame.ratio;
+    page.ratios = shapesOf(frame);
     redraw();
   }
 
@@ -49,6 +49,7 @@ export function mountPicture(page) {
     scales = null;
     byId("picture").dataset.kind = head.kind;
     if (head.kind === "plane" || head.kind === "line") redrawPlane(head);
+    else frame.shape(null);
     const tools = byId("surface-show").hidden ? 0 : byId("surface-show").offsetWidth + TOOLS;
     key.replaceChildren(keyOf(head, frame.along[1] - tools));
     show();
@@ -57,7 +58,7 @@ export function mountPicture(page) {
   /** @param {TrainingHead} head */
   function redrawPlane(head) {
     scales = head.kind === "plane"
-      ? planeScales(head.box, frame, head.has_equal_units ?? false)
+      ? planeScales(head.box, frame, head.has_equal_units ?? false, head.least)
       : [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(roomy(head.y, ROOM), frame.up)];
     frame.setAxes(...scales, { xName: head.over[0], yName: head.over[1] ?? head.target, names: head.over });
     const pixels = pixelsOf(scales, head.x, head.y);
@@ -135,6 +136,24 @@ export function mountPicture(page) {
   }
 
   return frame;
+}
+
+/**
+ * Return the shapes of the picture without the surface beside it and with it, so that the predictions fill both: none while it
+ * has no size.
+ *
+ * @param {Frame} frame
+ * @returns {number[]}
+ */
+function shapesOf(frame) {
+  if (frame.ratio === null) return [];
+  const views = byId("views");
+  const isBoth = views.classList.contains("both");
+  const { width, height } = frame;
+  views.classList.toggle("both", !isBoth);
+  const other = frame.svg.getBoundingClientRect();
+  views.classList.toggle("both", isBoth);
+  return [frame.ratio, frame.ratioIn(other.width || width, other.height || height)];
 }
 
 /**
