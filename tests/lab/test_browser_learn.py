@@ -97,6 +97,68 @@ def test_a_pupil_answers_four_chapters_by_keyboard(tab: Page) -> None:
     hold_usable(tab)
 
 
+def test_the_surface_turns_and_its_cuts_move_with_the_point(tab: Page) -> None:
+    arrive(tab, "#chapter=partial")
+    surface = tab.locator(".solid canvas")
+    drawn = "canvas => canvas.toDataURL()"
+    expect(surface).to_have_accessible_name(re.compile("^Quality as a surface.*T = 170, t = 6.*∂Quality/∂t = 4"))
+    tab.wait_for_timeout(300)
+    before = surface.evaluate(drawn)
+    tab.get_by_role("slider", name="t", exact=True).press("ArrowRight")
+    expect(surface).to_have_accessible_name(re.compile("t = 7.*∂Quality/∂t = 3"))
+    tab.wait_for_timeout(300)
+    moved = surface.evaluate(drawn)
+    assert moved != before
+    tab.locator(".surface-view").press("ArrowLeft")
+    tab.get_by_role("button", name="From above").click()
+    expect(tab).to_have_url(re.compile("around:-65,above:40|around=-65,above=40"))
+    assert surface.evaluate(drawn) != moved
+    tab.get_by_role("button", name="Dark", exact=True).click()
+    tab.wait_for_timeout(300)
+    dark = surface.evaluate(drawn)
+    tab.get_by_role("button", name="System", exact=True).click()
+    tab.wait_for_timeout(300)
+    assert surface.evaluate(drawn) != dark
+    field = tab.get_by_role("textbox", name="Formula")
+    field.fill("x² - y²")
+    field.press("Enter")
+    expect(surface).to_have_accessible_name(re.compile("^f as a surface"))
+    arrive(tab, "#chapter=compass")
+    field.fill("u·v")
+    field.press("Enter")
+    expect(tab.get_by_role("application", name=re.compile("^Point at u = "))).to_be_visible()
+
+
+def test_labels_of_heights_give_way_to_what_moves(tab: Page) -> None:
+    arrive(tab, "#chapter=compass")
+    point = tab.get_by_role("application", name=re.compile("^Point at"))
+    hidden = set()
+    for key in (
+        "ArrowRight",
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowLeft",
+        "ArrowLeft",
+        "ArrowDown",
+        "ArrowDown",
+        "ArrowRight",
+    ):
+        point.press(key)
+        tab.wait_for_timeout(100)
+        hidden.add(tab.locator("#figure .height[hidden]").count())
+        covered = tab.evaluate(
+            """() => {
+              const line = document.querySelector("#figure .needle .arrow-line");
+              const points = d3.range(0, line.getTotalLength(), 3).map((at) => line.getPointAtLength(at));
+              const shown = [...document.querySelectorAll("#figure .height:not([hidden])")];
+              return shown.map((each) => each.getBBox()).filter(({ x, y, width, height }) =>
+                points.some((at) => at.x > x && at.x < x + width && at.y > y && at.y < y + height)).length;
+            }"""
+        )
+        assert covered == 0
+    assert max(hidden) > 0  # the test has seen some
+
+
 def test_secants_play_and_other_functions_are_shown(tab: Page) -> None:
     arrive(tab, "#chapter=slope&at=x=2,h=2")
     reading = tab.locator(".figure-reading")

@@ -87,7 +87,7 @@ export function setMaths(element, text, names = []) {
 
 /** @type {Record<string, string>} */
 const SUPERSCRIPTS = { "−": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-const POWER = /(?<![\p{L}\d_.])(\d+(?:\.\d+)?)e([-−+]?)(\d+)(?![\p{L}\d_.]*\p{L})/gu;
+const POWER = /(?<![\p{L}\d_.,])(\d+(?:[.,]\d+)?)e([-−+]?)(\d+)(?![\p{L}\d_.]*\p{L})/gu;
 
 /** Return a text or a number as in a book: real minus signs, and 1.63 × 10⁻⁹ for 1.63e-09. @param {string | number} value */
 export function written(value) {

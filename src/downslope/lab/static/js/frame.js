@@ -294,14 +294,15 @@ export function inFigures(values, usual) {
   const largest = Math.max(...values.map(Math.abs));
   if (!largest || (largest >= SMALL && largest < LARGE)) return (value) => written(usual(value));
   const exponent = Math.floor(Math.log10(largest));
-  return (value) => (value === 0 ? "0" : written(`${Number((value / 10 ** exponent).toPrecision(6))}e${exponent}`));
+  const factor = d3.format(".6~r");
+  return (value) => (value === 0 ? "0" : written(`${factor(value / 10 ** exponent)}e${exponent}`));
 }
 
 /** Return a power of ten as text, and nothing for what lies between two. @param {number} value */
 function power(value) {
   const exponent = Math.round(Math.log10(value));
   if (Math.abs(value / 10 ** exponent - 1) > 1e-6) return "";
-  if (Math.abs(exponent) <= 3) return written(Number(value.toPrecision(1)));
+  if (Math.abs(exponent) <= 3) return written(d3.format(".1~r")(value));
   return powerOfTen(exponent);
 }
 

@@ -1,28 +1,31 @@
 /** An objective as a picture: bands and lines of equal height over two variables, or the curve over one. */
 
+/** @import { Label } from "./labels.js" */
 /** @import { Grid, Point, Scale } from "./types.d.ts" */
 
 import { draw, written } from "./elements.js";
 import { through } from "./frame.js";
+import { roomOf } from "./labels.js";
 
 const LABEL_GAP = 64; // pixels between two labels of heights
 const LABEL_EDGE = 22; // and from them to the frame
 const LABEL_CLEAR = 20; // and from them to the path
-const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false, notation: "standard" });
+const DIGITS = 3; // of a height
 
 /**
- * Draw an objective into a layer.
+ * Draw an objective into a layer; gives the labels of its heights.
  *
  * @param {Element} layer
  * @param {Grid} grid
  * @param {Scale} x
  * @param {Scale} y
  * @param {{ labels?: boolean, clear?: Point[] }} [options] whether heights are written, and the pixels that they keep off
+ * @returns {Label[]}
  */
 export function drawLand(layer, grid, x, y, { labels = true, clear = [] } = {}) {
   if (grid.over.length === 1) {
     drawCurve(layer, grid, x, y);
-    return;
+    return [];
   }
   const toPixels = pixelsOf(grid, x, y);
   const bands = grid.bands.map((band) => {
@@ -32,7 +35,9 @@ export function drawLand(layer, grid, x, y, { labels = true, clear = [] } = {}) 
   });
   const lines = grid.lines.map(({ level, lines: pieces }) => ({ level, pieces: pieces.map(toPixels) }));
   const levels = lines.map(({ pieces }) => draw("path", { class: "level", d: pieces.map((piece) => outline(piece, false)).join("") }));
-  layer.replaceChildren(...bands, ...levels, ...(labels ? heights(lines, x, y, clear) : []));
+  const named = labels ? heights(lines, x, y, clear) : [];
+  layer.replaceChildren(...bands, ...levels, ...named.map(({ element }) => element));
+  return named;
 }
 
 /** Return the function from a height to the colour of its band. @param {Grid} grid @returns {(height: number) => string} */
@@ -144,19 +149,22 @@ function unbroken(points) {
 }
 
 /**
- * Write the heights of the lines anew, off a path that has moved.
+ * Write the heights of the lines anew, off a path that has moved; gives their labels.
  *
  * @param {Element} layer
  * @param {Grid} grid
  * @param {Scale} x
  * @param {Scale} y
  * @param {Point[]} clear the pixels to keep off
+ * @returns {Label[]}
  */
 export function relabel(layer, grid, x, y, clear) {
-  if (grid.over.length === 1) return;
+  if (grid.over.length === 1) return [];
   const toPixels = pixelsOf(grid, x, y);
   for (const label of [...layer.querySelectorAll(".height")]) label.remove();
-  layer.append(...heights(grid.lines.map(({ level, lines }) => ({ level, pieces: lines.map(toPixels) })), x, y, clear));
+  const labels = heights(grid.lines.map(({ level, lines }) => ({ level, pieces: lines.map(toPixels) })), x, y, clear);
+  layer.append(...labels.map(({ element }) => element));
+  return labels;
 }
 
 /**
@@ -166,6 +174,7 @@ export function relabel(layer, grid, x, y, clear) {
  * @param {Scale} x
  * @param {Scale} y
  * @param {Point[]} clear the pixels to keep off
+ * @returns {Label[]}
  */
 function heights(lines, x, y, clear) {
   const [left, right] = x.range();
@@ -187,7 +196,9 @@ function heights(lines, x, y, clear) {
     }
     if (!best) continue;
     taken.push(best.at);
-    labels.push(draw("text", { class: "height", x: best.at[0].toFixed(1), y: best.at[1].toFixed(1), dy: "0.32em", "text-anchor": "middle", text: inFigures(level) }));
+    const text = inFigures(level);
+    const element = draw("text", { class: "height", x: best.at[0].toFixed(1), y: best.at[1].toFixed(1), dy: "0.32em", "text-anchor": "middle", text });
+    labels.push({ element, room: roomOf(text, best.at) });
   }
   return labels;
 }
@@ -207,8 +218,8 @@ function inPairs(pixels) {
   return Array.from({ length: pixels.length / 2 }, (_, index) => [pixels[2 * index], pixels[2 * index + 1]]);
 }
 
-/** @param {number} level */
+/** Return a height as text, with the decimal mark of the page. @param {number} level */
 function inFigures(level) {
   const size = Math.abs(level);
-  return written(size !== 0 && (size < 1e-3 || size >= 1e5) ? Number(level.toPrecision(3)).toExponential() : height.format(level));
+  return written(d3.format(size !== 0 && (size < 1e-3 || size >= 1e5) ? `.${DIGITS - 1}~e` : `.${DIGITS}~r`)(level));
 }

@@ -14,6 +14,8 @@ export class Landscape {
   #scales = null;
   /** @type {string[]} */
   #over = [];
+  /** Of the heights. @type {import("./labels.js").Label[]} */
+  #labels = [];
 
   /**
    * @param {Element} container
@@ -42,7 +44,7 @@ export class Landscape {
       : planeScales([grid.box[across], grid.box[up]], this.frame, grid.has_equal_units ?? false);
     this.frame.setAxes(...this.#scales, { xName: across, yName: up ?? valueName, names: grid.over });
     this.way.show(way, grid.over, ...this.#scales);
-    drawLand(this.land, grid, ...this.#scales, { clear: this.way.outline });
+    this.#labels = drawLand(this.land, grid, ...this.#scales, { clear: this.way.outline });
   }
 
   /**
@@ -52,6 +54,6 @@ export class Landscape {
    * @param {number} row
    */
   select(way, row) {
-    if (this.#scales) this.way.select(way, this.#over, ...this.#scales, row);
+    if (this.#scales) this.way.select(way, this.#over, ...this.#scales, row, this.#labels);
   }
 }

@@ -5,8 +5,10 @@
  * The cells of the surface are painted from the far side to the near one.
  */
 
+/** @import { Cuts } from "./cuts.js" */
 /** @import { Dot, Ground, Line } from "./scene.js" */
 
+import { drawCutsOnFloor, drawCutsOnSurface } from "./cuts.js";
 import { byId } from "./elements.js";
 import { context2d } from "./exporting.js";
 import { relief } from "./mesh.js";
@@ -63,6 +65,8 @@ export class Surface {
   #row = 0;
   /** @type {Dot[]} */
   #dots = [];
+  /** @type {Cuts | null} */
+  #cuts = null;
   #view = FIRST_VIEW;
   #waiting = 0;
   #sheet = document.createElement("canvas");
@@ -111,6 +115,12 @@ export class Surface {
   /** Show dots on the floor. @param {Dot[]} dots */
   scatter(dots) {
     this.#dots = dots;
+    this.#soon();
+  }
+
+  /** Show the cuts through a point; null for none. @param {Cuts | null} cuts */
+  cut(cuts) {
+    this.#cuts = cuts;
     this.#soon();
   }
 
@@ -187,9 +197,11 @@ export class Surface {
     drawFloor(paint, this.#ground);
     drawDots(paint, this.#dots, this.#ground);
     if (this.#line) drawOnFloor(paint, this.#line, this.#row, this.#ground);
+    if (this.#cuts) drawCutsOnFloor(paint, this.#cuts, this.#ground);
     drawAxes(paint, this.#ground);
     drawMesh(paint, this.#mesh, this.#sheet, { width, height, fine: this.#isTurning ? Math.min(1, sharp) : 2 * sharp > 3 ? sharp : 2 });
     if (this.#line) drawOnSurface(paint, this.#line, this.#row, this.#ground);
+    if (this.#cuts) drawCutsOnSurface(paint, this.#cuts, this.#ground);
     this.frames += 1;
   }
 }

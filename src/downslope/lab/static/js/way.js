@@ -1,14 +1,19 @@
 /** The path of a descent: its line, its dots, and the marks of the selected step. */
 
 /** @import { Frame } from "./frame.js" */
+/** @import { Label, Stroke } from "./labels.js" */
 /** @import { PathReply, Point, Scale } from "./types.d.ts" */
 
 import { draw } from "./elements.js";
 import { dots, isNear, round, through } from "./frame.js";
+import { disc, freest, hideCovered, roomOf } from "./labels.js";
 
 const ARROW = [20, 64]; // pixels of the shortest and the longest arrow
 const TANGENT = 110; // pixels of half a tangent
 const HEAD = 8;
+const ASIDE = [19, 15], AHEAD = 20; // pixels from an arrow to its label: to either side of it, and ahead of its tip
+const NAMED = 13; // pixels: the size of the label
+const RING = 12, DOT = 8; // pixels around the start, and around the other marks
 const CLOSE = [14, 40]; // pixels between two points of an outline, and how many lie between two steps at most
 
 /**
@@ -76,22 +81,24 @@ export class Way {
   }
 
   /**
-   * Mark a row: the path up to it, its dot, and the tangent or the arrow.
+   * Mark a row: the path up to it, its dot, and the tangent or the arrow. Labels of heights that these would cover are hidden.
    *
    * @param {PathReply} descent
    * @param {string[]} over
    * @param {Scale} x
    * @param {Scale} y
    * @param {number} row
+   * @param {Label[]} [labels] of the heights
    */
-  select(descent, over, x, y, row) {
+  select(descent, over, x, y, row, labels = []) {
     this.walked.setAttribute("d", through(this.points.slice(0, row + 1)));
     const at = this.points[row];
     if (!at || !isNear(at) || !at.every(Number.isFinite)) {
       this.mark.replaceChildren();
+      hideCovered(labels, {});
       return;
     }
-    const sign = over.length === 1 ? tangent(descent, row, at, x, y) : this.#arrow(descent, over, row, at, x, y);
+    const sign = over.length === 1 ? tangent(descent, row, at, x, y) : this.#arrow(descent, over, row, at, x, y, labels);
     const drop = over.length === 1 ? drops(this.points, row, y) : [];
     const dot = draw("circle", { class: "mark-dot", r: 6 });
     moveTo(dot, at);
@@ -112,25 +119,58 @@ export class Way {
    * @param {Point} at
    * @param {Scale} x
    * @param {Scale} y
+   * @param {Label[]} labels
    */
-  #arrow(descent, over, row, at, x, y) {
+  #arrow(descent, over, row, at, x, y, labels) {
     const [right, down] = downhill(descent, over, row, x, y);
     const size = Math.hypot(right, down);
     if (!(size > 0) || !Number.isFinite(size)) return [];
     const length = ARROW[0] + (ARROW[1] - ARROW[0]) * Math.sqrt(Math.min(1, size / this.steepest));
     const [cos, sin] = [right / size, down / size];
     const tip = /** @type {Point} */ ([at[0] + cos * length, at[1] + sin * length]);
-    // Beside the tip: ahead of it the path goes on.
-    const side = this.#bends(row, cos, sin);
-    const label = draw("text", {
-      class: "mark-name", x: round(tip[0] - side * sin * 19), y: round(tip[1] + side * cos * 15), dy: "0.35em", "text-anchor": "middle", text: "−∇",
-    });
-    label.append(draw("tspan", { class: "italic", text: descent.name ?? "f" }));
+    const name = descent.name ?? "f";
+    const text = `−∇${name}`;
+    const named = this.#placeOf(text, row, at, tip, [cos, sin], { x, y, labels });
+    hideCovered(labels, { lines: [[at, tip]], rooms: [roomOf(text, named, NAMED), disc(at, DOT)] });
+    const label = draw("text", { class: "mark-name", x: round(named[0]), y: round(named[1]), dy: "0.35em", "text-anchor": "middle", text: "−∇" });
+    label.append(draw("tspan", { class: "italic", text: name }));
     return [
       draw("path", { class: "mark-arrow", d: `M${round(at[0])},${round(at[1])}L${round(tip[0] - cos * 4)},${round(tip[1] - sin * 4)}` }),
       draw("path", { class: "mark-head", d: head(tip, cos, sin) }),
       label,
     ];
+  }
+
+  /**
+   * Return where the label of an arrow covers least: beside its tip on the side where the path does not lie, on the other side, beside
+   * its middle, or ahead of it.
+   *
+   * @param {string} text
+   * @param {number} row
+   * @param {Point} at
+   * @param {Point} tip
+   * @param {[cos: number, sin: number]} direction
+   * @param {{ x: Scale, y: Scale, labels: Label[] }} picture
+   */
+  #placeOf(text, row, at, tip, [cos, sin], { x, y, labels }) {
+    const side = this.#bends(row, cos, sin);
+    /** @type {(from: Point, way: number) => Point} */
+    const beside = ([across, up], way) => [across - way * sin * ASIDE[0], up + way * cos * ASIDE[1]];
+    /** @type {Point} */
+    const middle = [(at[0] + tip[0]) / 2, (at[1] + tip[1]) / 2];
+    /** @type {Point} */
+    const ahead = [tip[0] + cos * AHEAD, tip[1] + sin * AHEAD];
+    const places = [beside(tip, side), beside(tip, -side), beside(middle, side), beside(middle, -side), ahead];
+    const [left, right] = x.range();
+    const [bottom, top] = y.range();
+    const reach = Math.hypot(tip[0] - at[0], tip[1] - at[1]) + 3 * AHEAD;
+    const near = this.points.map((point) => Math.hypot(point[0] - at[0], point[1] - at[1]) < reach);
+    const steps = this.points.slice(1).flatMap((point, index) => (near[index] || near[index + 1] ? [/** @type {Stroke} */ ([this.points[index], point])] : []));
+    const start = this.points[0];
+    return freest(places, text, {
+      size: NAMED, within: [left, top, right, bottom], lines: [[at, tip], ...steps.filter((line) => line.every((end) => isNear(end)))],
+      rooms: [...labels.map(({ room }) => room), disc(at, DOT), disc(start, RING)],
+    });
   }
 }
 

@@ -26,6 +26,8 @@ export function mountPicture(page) {
   let x = null;
   /** @type {Scale | null} */
   let y = null;
+  /** Of the heights. @type {import("../labels.js").Label[]} */
+  let labels = [];
 
   /** @type {View} */
   const view = {
@@ -75,7 +77,7 @@ export function mountPicture(page) {
     placeRing();
     if (!descent || !grid || !x || !y || !agree(descent, grid)) return;
     way.show(descent, grid.over, x, y);
-    relabel(land, grid, x, y, way.outline);
+    labels = relabel(land, grid, x, y, way.outline);
     byId("fit").classList.toggle("wanted", way.points.some((point) => leaves(point)));
     describe(descent);
   }
@@ -83,7 +85,7 @@ export function mountPicture(page) {
   function mark() {
     const { descent, grid } = page;
     if (!descent || !grid || !x || !y || !agree(descent, grid)) return;
-    way.select(descent, grid.over, x, y, page.row);
+    way.select(descent, grid.over, x, y, page.row, labels);
   }
 
   function placeRing() {

@@ -21,7 +21,7 @@ export function mountTeaching(page, { turn }) {
   });
   document.addEventListener("fullscreenchange", () => !document.fullscreenElement && isTeaching() && end());
   document.addEventListener("keydown", (event) => {
-    if (!isTeaching() || event.target instanceof HTMLTextAreaElement || event.target instanceof HTMLInputElement) return;
+    if (!isTeaching() || event.defaultPrevented || event.target instanceof HTMLTextAreaElement || event.target instanceof HTMLInputElement) return;
     if (event.key === "Escape") end();
     else if (event.shiftKey && (event.key === "ArrowRight" || event.key === "ArrowLeft") && !isOnHandle(event)) {
       event.preventDefault();

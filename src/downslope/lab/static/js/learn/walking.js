@@ -45,7 +45,7 @@ export function mountWalking({ isTeaching }) {
     loop.setAttribute("aria-pressed", String(isLooped));
   });
   document.addEventListener("keydown", (event) => {
-    if (!walk || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || isTaken(event)) return;
+    if (!walk || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || isTaken(event)) return;
     const way = KEYS[event.key];
     if (event.key === " ") playing ? stop() : start();
     else if (way && isTeaching()) step(way);

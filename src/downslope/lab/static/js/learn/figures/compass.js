@@ -1,17 +1,20 @@
 /** The gradient as a compass: a needle at a point of a map, and the slope in its direction, drawn while it turns. */
 
+/** @import { Room, Stroke } from "../../labels.js" */
 /** @import { Point, Range } from "../../types.d.ts" */
 /** @import { Example, Figure, Tools } from "../types.d.ts" */
 
 import { draw, make } from "../../elements.js";
 import { round } from "../../frame.js";
+import { disc, roomOf } from "../../labels.js";
 import { positionsOf } from "../requests.js";
 import { setRich } from "../words.js";
 import { arrowOf, evenly, handleIn, labelOf, mapIn, nearest, plotIn, zeroOf } from "./parts.js";
 
 const POSITIONS = 21; // along each axis of a function that a person typed
 const RATIO = 1.3; // of width to height of its map
-const NEEDLE = 78; // pixels
+const NEEDLE = 78, NEEDLE_SHARE = 0.2; // pixels, and at most this share of the width of the map
+const RING = 13, NAMED = 13; // pixels around the point and the tip, and of the letters of a name
 const GRADIENT = [34, 120]; // pixels of the shortest and the longest gradient
 const CORNER = 13; // pixels of the mark of a right angle
 const LEVEL = 0.09; // of the steepest slope: what counts as level
@@ -77,6 +80,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     const kept = isOwn ? {} : read();
     point = over.map((name, axis) => positions[axis][nearest(positions[axis], kept[name] ?? example.start?.[name] ?? 0)]);
     forget(kept.turn ?? 0);
+    reply = null; // that of another function, perhaps of other variables
     const [x, y] = over.map((name) => grid.box[name]);
     map.showGrid(grid, [...over], { isEqual: areAlike(x, y) });
     await request();
@@ -166,27 +170,43 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     const at = centre();
     const turned = (reply.angles[index] * Math.PI) / 180;
     /** @type {Point} */
-    const end = [at[0] + NEEDLE * Math.cos(turned), at[1] - NEEDLE * Math.sin(turned)];
-    marks.replaceChildren(...(isRevealed ? revealed(at) : []), draw("circle", { class: "dial", cx: round(at[0]), cy: round(at[1]), r: NEEDLE }), arrowOf("needle", at, end));
+    const end = [at[0] + needle() * Math.cos(turned), at[1] - needle() * Math.sin(turned)];
+    const { drawn, strokes, rooms } = isRevealed ? revealed(at) : { drawn: [], strokes: [], rooms: [] };
+    marks.replaceChildren(...drawn, draw("circle", { class: "dial", cx: round(at[0]), cy: round(at[1]), r: round(needle()) }), arrowOf("needle", at, end));
+    map.clear({ lines: [[at, end], ...strokes], rooms: [disc(at, RING), disc(end, RING), ...rooms] });
     handle.put(at, word("handle", { x: whereText() }));
     tip.put(end, word("needle", { angle: number(reply.angles[index]), slope: number(reply.slopes[index]) }), reply.angles[index]);
   }
 
-  /** Return the gradient, and the level direction at right angles to it. @param {Point} at */
+  /** The length of the needle in pixels. */
+  function needle() {
+    const [left, right] = map.frame.along;
+    return Math.min(NEEDLE, NEEDLE_SHARE * (right - left));
+  }
+
+  /**
+   * Return the gradient and the level direction at right angles to it, and what they cover.
+   *
+   * @param {Point} at
+   * @returns {{ drawn: Element[], strokes: Stroke[], rooms: Room[] }}
+   */
   function revealed(at) {
-    if (!(reply.steepness > 0)) return [];
+    if (!(reply.steepness > 0)) return { drawn: [], strokes: [], rooms: [] };
+    const name = `∇${reply.name}`;
     const up = (reply.uphill * Math.PI) / 180;
     const [cos, sin] = [Math.cos(up), -Math.sin(up)];
-    const length = Math.min(GRADIENT[1], Math.max(GRADIENT[0], NEEDLE * 1.45));
+    const length = Math.min(GRADIENT[1], Math.max(GRADIENT[0], needle() * 1.45));
     /** @param {number} along @param {number} aside @returns {Point} */
     const off = (along, aside) => [at[0] + cos * along - sin * aside, at[1] + sin * along + cos * aside];
-    const [left, right, ...corner] = [off(0, -NEEDLE * 1.3), off(0, NEEDLE * 1.3), off(CORNER, 0), off(CORNER, CORNER), off(0, CORNER)].map((each) => each.map(round));
-    return [
+    const [left, right, ...corner] = [off(0, -1.3 * needle()), off(0, 1.3 * needle()), off(CORNER, 0), off(CORNER, CORNER), off(0, CORNER)].map((each) => each.map(round));
+    const drawn = [
       draw("line", { class: "level-line", x1: left[0], y1: left[1], x2: right[0], y2: right[1] }),
       draw("path", { class: "corner", d: `M${corner.map((each) => each.join()).join("L")}` }),
       arrowOf("gradient", at, off(length, 0)),
-      labelOf(map, `∇${reply.name}`, off(length + 16, 0)),
+      labelOf(map, name, off(length + 16, 0)),
     ];
+    const strokes = /** @type {Stroke[]} */ ([[at, off(length, 0)], [left, right]]);
+    return { drawn, strokes, rooms: [roomOf(name, off(length + 16, 0), NAMED)] };
   }
 
   function drawRose() {

@@ -5,6 +5,7 @@
 
 import { draw, make } from "../../elements.js";
 import { dots, round } from "../../frame.js";
+import { disc, hideCovered } from "../../labels.js";
 import { drawLand } from "../../land.js";
 import { Way } from "../../way.js";
 import { setRich } from "../words.js";
@@ -12,6 +13,7 @@ import { handleIn, labelOf, lineOf, nearest, plotIn, sliderIn } from "./parts.js
 
 const MARGIN = { top: 26, right: 14, bottom: 40, left: 48 };
 const STEPS = 20;
+const RING = 13; // pixels around the point of the line
 const NEAR = 1e-4; // of the largest loss: what counts as the least
 const ROOM = 0.18; // of the prices, above and below them
 
@@ -138,10 +140,10 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
       labelOf(left, example === lesson ? word("model", values) : `y = ${values.w}·x + ${values.b}`.replace("+ −", "− "), [left.frame.along[1] - 6, left.frame.up[1] + 14], { anchor: "end" }));
     turn.put(inside([left.x(middle()), left.y(w * middle() + b)]), word("turn", values), w);
     lift.put(inside([left.x(0), left.y(b)]), word("lift", values), b);
-    drawLand(land, descent.grid, right.x, right.y);
     const path = { path: descent.path, values: descent.values }; // without gradients, whose arrows would cover the path
     way.show(path, ["w", "b"], right.x, right.y);
     way.select(path, ["w", "b"], right.x, right.y, row ?? -1);
+    hideCovered(drawLand(land, descent.grid, right.x, right.y, { clear: way.outline }), { rooms: [disc([right.x(w), right.y(b)], RING)] });
     spot.put([right.x(w), right.y(b)], word("handle", values));
     sliders.w.show(lattice.w.length, at().w, `w = ${values.w}`);
     sliders.b.show(lattice.b.length, at().b, `b = ${values.b}`);

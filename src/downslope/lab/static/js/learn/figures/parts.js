@@ -1,9 +1,11 @@
 /** What figures are built of: plots, curves, points that are moved, and labelled sliders over listed positions. */
 
+/** @import { Label, Marks } from "../../labels.js" */
 /** @import { Grid, Point, Range, Scale, Value } from "../../types.d.ts" */
 
 import { draw, make } from "../../elements.js";
 import { Frame, round, through } from "../../frame.js";
+import { hideCovered } from "../../labels.js";
 import { drawLand } from "../../land.js";
 
 const TALLEST = 0.52; // of the window's height: a map
@@ -60,12 +62,13 @@ export function plotIn(host, { title, className = "", margin = { top: 24, right:
 
 /**
  * Put a map into a host: lines of equal height over two variables, in a plot of the shape of its box, so that a unit is as long along
- * both where `isEqual`. `show` draws a grid; `redraw` is called after it was drawn.
+ * both where `isEqual`. `showGrid` draws a grid; `redraw` is called after it was drawn; `clear` hides the heights that marks cover.
  *
  * @param {HTMLElement} host
- * @param {{ title: string, tallest?: number, redraw: () => void }} options
+ * @param {{ title: string, tallest?: number, taught?: number, redraw: () => void }} options `tallest` and `taught` are the height as a share of the
+ *   window's, as a rule and in the teachers' view
  */
-export function mapIn(host, { title, tallest = TALLEST, redraw }) {
+export function mapIn(host, { title, tallest = TALLEST, taught = TEACHING * tallest, redraw }) {
   const margin = { top: 24, right: 14, bottom: 38, left: 46 };
   const holder = make("div", { class: "map" });
   host.append(holder);
@@ -73,13 +76,15 @@ export function mapIn(host, { title, tallest = TALLEST, redraw }) {
   const land = plot.frame.layer("land");
   /** @type {Grid | null} */
   let grid = null;
+  /** Of the heights. @type {Label[]} */
+  let labels = [];
   let ratio = 1;
   new ResizeObserver(() => shape()).observe(holder);
 
   /** Give the plot the shape of the box, as large as there is room. */
   function shape() {
     const { top, right, bottom, left } = margin;
-    const share = document.documentElement.classList.contains("teaching") ? TEACHING * tallest : tallest;
+    const share = document.documentElement.classList.contains("teaching") ? taught : tallest;
     const [along, up] = [holder.clientWidth - left - right, Math.max(share * innerHeight, 240) - top - bottom];
     if (along <= 0) return;
     const width = Math.min(along, up * ratio);
@@ -98,11 +103,13 @@ export function mapIn(host, { title, tallest = TALLEST, redraw }) {
 
   function drawAll() {
     if (!grid) return;
-    drawLand(land, grid, plot.x, plot.y);
+    labels = drawLand(land, grid, plot.x, plot.y);
     redraw();
   }
 
-  return Object.assign(plot, { showGrid: show });
+  /** Let the heights give way to marks. @param {Marks} marks */
+  const clear = (marks) => hideCovered(labels, marks);
+  return Object.assign(plot, { showGrid: show, clear });
 }
 
 /**

@@ -124,9 +124,8 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
 
   function drawAll() {
     if (!grid || !descent || !plot.frame.width) return;
-    drawLand(land, grid, plot.x, plot.y);
     way.show(descent, grid.over, plot.x, plot.y);
-    way.select(descent, grid.over, plot.x, plot.y, row);
+    way.select(descent, grid.over, plot.x, plot.y, row, drawLand(land, grid, plot.x, plot.y, { clear: way.outline }));
     slider.show(positions.length, nearest(positions, rate), `α = ${number(rate)}`);
     for (const { button, preset } of buttons) button.setAttribute("aria-pressed", String(preset === rate));
     drawScale();
