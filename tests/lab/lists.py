@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from downslope.lab._lists import FILE, VERBS_OF_PAGES
 from downslope.lab._messages import function_at
-from downslope.lab.replies import VERBS
+from downslope.lab.replies import LISTS, LISTS_OF_PAGES, VERBS
 
 
 def made() -> dict[str, Any]:
     """Return the reply of each verb whose reply is always the same."""
-    return {verb: function_at(VERBS[verb])({}) for verbs in VERBS_OF_PAGES.values() for verb in verbs}
+    return {verb: function_at(VERBS[verb])({}) for verbs in LISTS_OF_PAGES.values() for verb in verbs}
 
 
 def as_text(replies: dict[str, Any]) -> str:
@@ -21,4 +20,4 @@ def as_text(replies: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(as_text(made()), encoding="utf-8")
+    LISTS.write_text(as_text(made()), encoding="utf-8")

@@ -15,7 +15,7 @@ from lab.stand_ins import VERBS
 from lab.visiting import visitor
 
 import downslope as ds
-from downslope.lab._lists import FILE, lists_of
+from downslope.lab.replies import LISTS, lists_of
 from downslope.lab.server._pages import PAGES, File, assembled, read_files, scripts
 from downslope.lab.server._serve import Running, checked_base, checked_host, checked_origin, running
 
@@ -105,7 +105,7 @@ def test_links_of_the_pages_are_relative_and_name_the_version_of_each_file() -> 
 
 
 def test_pages_hold_the_lists_that_their_verbs_reply_with() -> None:
-    assert FILE.read_text(encoding="utf-8") == as_text(made()), "run tests/lab/lists.py"
+    assert LISTS.read_text(encoding="utf-8") == as_text(made()), "run tests/lab/lists.py"
     pages = assembled({name: file.body for name, file in read_files(STATIC).items()}, lists_of)
     for page in PAGES:
         block = re.search(r'<script type="application/json" id="lists">(.*?)</script>', pages[page.path].decode())

@@ -24,10 +24,10 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
 import downslope as ds
-from downslope.lab._lists import lists_of
 from downslope.lab._messages import LIMITS, Reply, Tables, UploadedFile, data_reply, error_reply
 from downslope.lab._modules import joined
 from downslope.lab._standalone import bare_page, static_texts, styles
+from downslope.lab.replies import lists_of
 
 _LEAST_HEIGHT = 100  # pixels
 _METHOD, _STEPS = "gradient descent", 100

@@ -1,7 +1,23 @@
 """The verbs of the pages: each a function from a request to a reply, both JSON, or to a stream of replies.
 
 Numbers that are not finite are null. Every text of a reply is shown as it is, as text and never as markup.
+
+Some replies are lists that never change: methods, examples, samples, settings. A page is served with those that it
+shows, so that a menu can neither stay empty nor cost a request. They are kept as JSON in `lists.json`, since making
+them takes some seconds and imports JAX. `tests/lab/lists.py` writes the file; a test compares it with the replies.
 """
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+LISTS = Path(__file__).parent / "lists.json"
+LISTS_OF_PAGES = {
+    "descend": ("methods", "examples"),
+    "fit": ("samples", "fit_choices"),
+    "network": ("network_choices", "network_presets"),
+}
 
 VERBS = {
     name: f"downslope.lab.replies.{function}"
@@ -50,3 +66,13 @@ STREAMS = {
     "page": "downslope.lab.recordings._streams:page",
     "animation": "downslope.lab.recordings._streams:animation",
 }
+
+
+@functools.cache
+def _lists() -> dict[str, Any]:
+    return json.loads(LISTS.read_text(encoding="utf-8"))
+
+
+def lists_of(page: str) -> dict[str, Any]:
+    """Return the lists that a page shows, by the verb that replies with them."""
+    return {verb: _lists()[verb] for verb in LISTS_OF_PAGES.get(page, ())}

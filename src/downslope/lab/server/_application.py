@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from downslope.lab._lists import lists_of
 from downslope.lab._messages import LIMITS, Limits, Reply, Tables, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
+from downslope.lab.replies import lists_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, ancestors_of, body_of, disconnected, json_response
 from downslope.lab.server._pages import Door, File, Files, assembled, read_files, scripts, takes_gzip
 
