@@ -90,7 +90,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Four search for remedies in waves, with what both searches share; four stream Parquet files: row groups, survey,
     # order of rows, and task.
     # Five write pages of the lab into files: what to export, the two pages, packing, and the streams of their buttons.
-    assert len(lines) <= 500
+    # Two read tables line by line: lines as cells, and their headings.
+    assert len(lines) <= 502
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

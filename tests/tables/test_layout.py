@@ -92,6 +92,14 @@ def test_a_layout_is_a_function_of_lines() -> None:
         (["x,y", "", "s,mV", "", "1,2", "2,3"], ("x", "y")),
         (["x,y", "-,-", "1,2", "2,3"], ("x", "y")),
         (["Sample A,,", "x,y,z", "1,2,3", "2,3,4"], ("x", "y", "z")),
+        (["A,,B,", "t,OD,t,OD", "1,2,3,4", "2,3,4,5"], ("A t", "A OD", "B t", "B OD")),  # not a row of units
+        (["x;y;remark", "1;2;", "2;3;"], ("x", "y", "remark")),  # a column without a cell
+        (["site,2019,2020,2021", "a,3,5,4", "b,6,9,7"], ("site", "2019", "2020", "2021")),
+        (["dye,400,410,420,430", "a,3,5,4,8", "b,6,9,7,2"], ("dye", "400", "410", "420", "430")),
+        (["a,1,2,3", "b,2,4,6", "c,3,6,9"], ()),  # numbers of a row are no names
+        (["#POINTS= (XY..XY)", "1, 2", "2, 3"], ()),
+        (["# columns: x y", "1 2", "2 3"], ("x", "y")),
+        (["day,y", "Sat Jan 20 06:30:00 2024,1", "Sun Jan 21 06:30:00 2024,2"], ("day", "y")),
     ],
 )
 def test_the_line_of_names(lines: list[str], names: tuple[str, ...]) -> None:
@@ -107,6 +115,19 @@ def test_text_after_a_table_is_left_out_and_said(tmp_path: Path) -> None:
     file.write_text("x,y\n1,2\n2,3\nabout 3,4\n", encoding="utf-8")
     with pytest.raises(ds.DataError, match="row 3, column x: 'about 3'"):
         ds.fit("y = a + b x", file)
+
+
+def test_rows_that_end_early_are_completed_where_that_is_the_rule(tmp_path: Path) -> None:
+    file = tmp_path / "a.tsv"
+    file.write_text("x\ty\tremark\n1\t2\n2\t4\n3\t6\tlamp off\n4\t8\n", encoding="utf-8")
+    table = ds.read_table(file)
+    assert table["x"].tolist() == [1, 2, 3, 4]
+    assert table["y"].tolist() == [2, 4, 6, 8]
+    assert table["remark"].tolist() == [None, None, "lamp off", None]
+    assert "rows that end early completed with missing cells" in table.notes[0]
+    file.write_text("x\ty\tz\n1\t2\t3\n2\t4\t5\n3\t6\t7\n4\t8\n", encoding="utf-8")
+    with pytest.raises(ds.DataError, match="row 4: 2 cells for 3 names"):
+        ds.read_table(file)
 
 
 def test_each_decision_can_be_overridden(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError
 from downslope._files import guarded
+from downslope.tables._cell_lines import blanks_as_tabs, split
 from downslope.tables._cells import is_rule, is_total, look
-from downslope.tables._layout import COMMENTS, SAMPLE, TextLayout, blanks_as_tabs, is_comment, layout, split
+from downslope.tables._layout import COMMENTS, SAMPLE, TextLayout, is_comment, layout
 from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width, footer_note
 
 if TYPE_CHECKING:
@@ -268,6 +269,8 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
     numbers = numbers[: len(rows)]
     if not rows:
         raise DataError(f"{name} has column names but no rows")
+    if shape.may_end_early:
+        said.append("rows that end early completed with missing cells")
     rows = [_fitting(name, line, separator, shape, row, numbers[row]) for row, line in enumerate(rows)]
     return _parsed(name, rows, separator, shape.width), np.array(numbers), said
 
@@ -302,6 +305,8 @@ def _fitting(name: str, line: str, separator: str, shape: TextLayout, row: int, 
     cells = split(line, separator) if '"' in line else tuple(line.split(separator))
     if len(cells) == shape.width:
         return line
+    if shape.may_end_early and 1 < len(cells) < shape.width:
+        return line + separator * (shape.width - len(cells))
     if len(cells) > shape.width and not any(cell.strip() for cell in cells[shape.width :]):
         text = line
         for _ in range(len(cells) - shape.width):
