@@ -54,6 +54,29 @@ def test_spellings_of_a_missing_cell(cell: str) -> None:
     np.testing.assert_array_equal(column(["1", cell, "3"])["v"], [1, NAN, 3])
 
 
+@pytest.mark.parametrize(
+    "cell", ["ND", "not detected", "<LOD", "BDL", "OL", "overflow", "No data", "k. A.", "***", "??"]
+)
+def test_words_for_no_measurement_are_missing_among_numbers_and_said(cell: str) -> None:
+    table = column(["1", cell, "3", cell, "5"])
+    np.testing.assert_array_equal(table["v"], [1, NAN, 3, NAN, 5])
+    assert table.notes_on(["v"]) == (f"v: 2 cells are taken for missing ({cell!r})",)
+    states = column(["CA", "ND", "SD"])
+    assert states["v"].tolist() == ["CA", "ND", "SD"]
+    with pytest.raises(ds.DataError, match="row 3, column v: 'abut 3'"):
+        ds.fit("n = a + b v", column(["1", cell, "abut 3", "4", "5"]))
+
+
+@pytest.mark.parametrize(
+    "missing", [{"missing": -9999}, {"table": {"missing": -9999}}, {"table": {"missing": ["-9999"]}}]
+)
+def test_a_fit_hears_of_missing_cells_in_either_way(missing: dict[str, Any]) -> None:
+    data = {"v": [1, 2, -9999, 4, -8], "n": [1, 2, 3, 4.5, 5]}
+    assert ds.fit("n = a + b v", data, **missing).left_out == (3,)
+    both = {"missing": -8, "table": missing.get("table", missing)}
+    assert ds.fit("n = a + b v", data, **both).left_out == (3, 5)
+
+
 def test_further_spellings_are_those_that_are_said() -> None:
     np.testing.assert_array_equal(column(["1", "bad", "-999"], missing=["bad", -999])["v"], [1, NAN, NAN])
     fit = ds.fit("n = a + b v", {"v": [1, 2, -9999, 4], "n": [1, 2, 3, 4.5]}, missing=-9999)
@@ -96,6 +119,8 @@ def test_times_and_offsets() -> None:
     summer = ["2024-03-31T01:00:00+01:00", "2024-03-31T04:00:00+02:00"]  # the clock jumps between them
     assert column(summer)["v"].tolist() == [0, 2 / 24]
     assert column(["23:30", "00:30"])["v"].tolist() == [0, 1 / 24]
+    unix = ["Sat Jan 20 06:30:00 2024", "Sun Jan 21 06:30:00 UTC 2024", "Tue Jan  2 18:30:00 2024"]
+    assert column(unix)["v"].tolist() == [0, 1, -17.5]
     assert column(["11:00 PM", "11:30 PM"])["v"].tolist() == [0, 0.5 / 24]
     fit = ds.fit("y = a + b t", {"t": ["10:00", "11:00", "12:00"], "y": [1, 2, 3]}, units={"t": "hour"})
     assert fit["b"] == pytest.approx(1)

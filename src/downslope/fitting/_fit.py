@@ -171,10 +171,16 @@ def _column_if_any(choice: Any, table: Table) -> Any:
 def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is said about the table, as arguments of `read_table`."""
     about = dict(mapping("table", chosen["table"], '{"decimal": "comma"}') or {})
-    for name in ("sheet", "missing"):
-        if chosen[name] is not None:
-            about[name] = chosen[name]
+    if chosen["sheet"] is not None:
+        about["sheet"] = chosen["sheet"]
+    # Both may say what stands for a missing cell.
+    about["missing"] = (*_several(about.get("missing", ())), *_several(chosen["missing"]))
     return about
+
+
+def _several(entries: Any) -> tuple[Any, ...]:
+    """Return one entry or several as a tuple."""
+    return tuple(entries) if isinstance(entries, list | tuple | set | frozenset | np.ndarray) else (entries,)
 
 
 def _model_text(equation: Any, table: Table, measured: str | None, start: Any) -> tuple[str | Equation, Any]:

@@ -15,6 +15,17 @@ MISSING = frozenset(
     | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#spill!", "#calc!", "#getting_data", "#error!"}
     | {"#nv", "#wert!", "#bezug!", "#zahl!", "#null!", "#nom?", "#valeur!", "#field!", "#blocked!", "#unknown!"}
 )
+# Words that say of a cell among numbers that nothing was measured; elsewhere, ND and OL may name something.
+ABSENT = frozenset(
+    {"nd", "n.d.", "n.d", "n. d.", "n. a.", "k.a.", "k. a.", "keine angabe", "no data", "nodata", "no value"}
+    | {"not available", "not applicable", "not measured", "not detected", "not determined", "not recorded", "unknown"}
+    | {"bdl", "b.d.l.", "<bdl", "bql", "blq", "<lod", "<loq", "<mdl", "<dl", "<ql", "<rl", "below lod", "below loq"}
+    | {"lod", "loq", "below detection", "below detection limit", "below detection level", "nicht nachweisbar", "n.n."}
+    | {"ol", "o.l.", "ovl", "ovld", "ovrflw", "ovrflow", "overflow", "overload", "overrange", "over range", "over"}
+    | {"underflow", "underrange", "under range", "under", "out of range", "oor", "error", "err", "invalid", "fehler"}
+    | {"no reading"}
+)
+ABSENT_RUN = r"^(?:\*{2,}|\?{2,})$"  # as Fortran fills a field that is too narrow
 MISSING_RUN = r"^(?:[-–—―−]+|\.+|…)$"
 _MISSING_RUN = re.compile(MISSING_RUN)
 _MISSING_TYPES = {"NAType", "NaTType", "MaskedConstant"}  # by name, since pandas is not installed with the package
@@ -48,7 +59,8 @@ MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS[:12], start=1
 _MONTH = rf"(?:{'|'.join(MONTHS)})[a-zé]*\.?"
 _DAY = re.compile(
     rf"(?:[a-z]{{3,9}},?\s)?(?:\d{{4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,2}})?|\d{{1,2}}[-/.]\d{{1,2}}[-/.](?:\d{{4}}|\d{{2}})"
-    rf"|\d{{1,2}}\.?[-/\s]?{_MONTH}[-/,\s]*\d{{2,4}}|{_MONTH}\s\d{{1,2}},?\s\d{{4}})"
+    rf"|\d{{1,2}}\.?[-/\s]?{_MONTH}[-/,\s]*\d{{2,4}}|{_MONTH}\s\d{{1,2}},?\s\d{{4}}"
+    rf"|{_MONTH}\s+\d{{1,2}}\s+\d{{1,2}}:\d{{2}}\S*(?:\s+[A-Z]{{1,4}})?\s+\d{{4}})"
     r"(?:[T,\s]+\d{1,2}:\d{2}.*)?",
     re.IGNORECASE,
 )

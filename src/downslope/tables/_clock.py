@@ -108,6 +108,12 @@ def calendar(part: str, instants: np.ndarray) -> np.ndarray:
 
 # Dates from text.
 
+# "Fri Jan  5 06:30:00 UTC 2024", as C and Unix write it: the year after the time of day.
+_YEAR_LAST = (
+    r"^(?:[A-Za-z]{3},?\s+)?([A-Za-z]{3})\s+(\d{1,2})\s+(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
+    r"(?:\s+(?:UTC|GMT|Z))?\s+(\d{4})$"
+)
+
 _TIME_PART = (
     r"(?:[T,\s]\s*|^)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*([AaPp])?\.?(?:[Mm]\.?)?\s*"
     r"(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?$"
@@ -140,6 +146,7 @@ def dates_in(cells: polars.Series, order: str | None = None) -> Dates | None:
     """
     import polars
 
+    cells = cells.str.replace(_YEAR_LAST, "$1 $2, $4 $3")
     there = cells.drop_nulls()
     if there.is_empty() or not re.search(r"\d[-/.:\s]?.*\d", there[0]) or not _may_be_date(there[0]):
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from downslope._numbers import real
-from downslope.tables._cells import BLANKS, CODES, COMPLEX, CURRENCIES, PLUS_MINUS
+from downslope.tables._cells import ABSENT, ABSENT_RUN, BLANKS, CODES, COMPLEX, CURRENCIES, PLUS_MINUS
 from downslope.tables._table import TableColumn
 
 if TYPE_CHECKING:
@@ -85,11 +85,16 @@ def column_in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules)
     text = text.str.replace(r"^([-+])\s+", "$1")
     numbers = text.cast(polars.Float64, strict=False)
     words = numbers.is_null() & cells.is_not_null() & ~below
+    absent = words & (cells.str.to_lowercase().is_in([*ABSENT]) | cells.str.contains(ABSENT_RUN)).fill_null(False)
+    if absent.any() and absent.sum() <= numbers.count():
+        quoted = _quoted(cells.filter(absent))
+        facts.append(f"{{name}}: {_counted(int(absent.sum()))} taken for missing ({quoted})")
+        cells = polars.select(polars.when(absent).then(None).otherwise(cells)).to_series()
+        words &= ~absent
     if words.any():
         return _mixed(cells, numbers, words, below), None
     if beyond.len():
-        quoted = ", ".join(map(repr, beyond.unique(maintain_order=True).head(_MOST_QUOTED).to_list()))
-        facts.append(f"{{name}}: {beyond.len()} beyond what can be measured, left out ({quoted})")
+        facts.append(f"{{name}}: {beyond.len()} beyond what can be measured, left out ({_quoted(beyond)})")
     if percent.any() or mille.any():
         factor = polars.select(polars.when(percent).then(100.0).when(mille).then(1000.0).otherwise(1.0)).to_series()
         numbers = numbers / factor
@@ -224,13 +229,21 @@ def _sentinels(cells: np.ndarray) -> tuple[str, ...]:
             continue
         distance = max(suspect - rest.max(), rest.min() - suspect)
         if distance > max(np.ptp(rest), 0.5 * abs(suspect)):
-            count = int((cells == suspect).sum())
-            cells_are = "cells are" if count > 1 else "cell is"
+            count = _counted(int((cells == suspect).sum()))
             notes.append(
-                f"{{name}}: {count} {cells_are} {suspect:.10g}, far outside the rest; if that stands for missing, say "
+                f"{{name}}: {count} {suspect:.10g}, far outside the rest; if that stands for missing, say "
                 f"missing={suspect:.10g}"
             )
     return tuple(notes)
+
+
+def _counted(cells: int) -> str:
+    return "1 cell is" if cells == 1 else f"{cells} cells are"
+
+
+def _quoted(cells: polars.Series) -> str:
+    """Return the first different cells in quotes."""
+    return ", ".join(map(repr, cells.unique(maintain_order=True).head(_MOST_QUOTED).to_list()))
 
 
 def _objects(cells: polars.Series) -> np.ndarray:
