@@ -226,12 +226,18 @@ def checked_columns(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
     for number, column in enumerate(columns, start=1):
         same.setdefault(column.name, []).append(column.number or number)
     return tuple(
-        replace(column, fault=_shared_name(column.name, same[column.name])) if len(same[column.name]) > 1 else column
+        replace(column, fault=shared_name(column.name, same[column.name])) if len(same[column.name]) > 1 else column
         for column in columns
     )
 
 
-def _shared_name(name: str, at: Sequence[int]) -> tuple[str, str]:
+def shared_name(name: str, at: Sequence[int]) -> tuple[str, str]:
+    """Return why columns of one name cannot be used, and what to do.
+
+    Args:
+        name: that they have.
+        at: their numbers, counted from 1.
+    """
     listed = f"{', '.join(map(str, at[:-1]))} and {at[-1]}"
     return f"{len(at)} columns have the name {name!r}: columns {listed}", "rename one of them in the file"
 
