@@ -104,6 +104,32 @@ def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
         assert list(ds.read_table(opened)["place"]) == ["here", "there"]
 
 
+def test_arrow_files_are_read_and_written(tmp_path: Path) -> None:
+    for name, compression in (("a.arrow", "uncompressed"), ("a.feather", "lz4"), ("a.ipc", "zstd")):
+        polars.DataFrame(MIXED).write_ipc(tmp_path / name, compression=compression)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        table = ds.read_table(tmp_path / name)
+        assert table.kinds == KINDS
+        np.testing.assert_array_equal(table["day"], [0, 29, np.nan])
+    whole = (tmp_path / "a.arrow").read_bytes()
+    for end in (6, 40, len(whole) // 2):
+        (tmp_path / "cut.arrow").write_bytes(whole[:end])
+        with pytest.raises(ds.DataError, match=r"cut.arrow is not an Arrow file that can be read"):
+            ds.read_table(tmp_path / "cut.arrow")
+    copied = ds.write_table(HOUSES, tmp_path / "b.feather")
+    assert ds.read_table(copied)["price"].tolist() == HOUSES["price"]
+
+
+def test_columns_in_json_may_stand_beside_what_is_said_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"sample": "A", "tags": [], "x": [1, 2, 3], "y": [2, 4, null]}', encoding="utf-8")
+    table = ds.read_table(file)
+    assert list(table) == ["x", "y"]
+    np.testing.assert_array_equal(table["y"], [2, 4, np.nan])
+    file.write_text('{"sample": "A", "x": [1, 2, 3], "y": [2, 4]}', encoding="utf-8")
+    with pytest.raises(ds.DataError, match="holds no table"):
+        ds.read_table(file)
+
+
 def test_columns_are_written_beside_those_of_a_file_as_they_stand(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,size\n007,1.50\n012,\n", encoding="utf-8")
     cells = {**ds.read_cells(tmp_path / "a.csv"), "predicted": np.array([1.0, 2.0])}
@@ -151,7 +177,7 @@ def test_a_torn_parquet_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ds.SettingError, match=r"must end in \.csv, .* \.pq, \.json, \.jsonl or \.ndjson"):
+    with pytest.raises(ds.SettingError, match=r"must end in \.csv, .* \.pq, .* \.json, \.jsonl or \.ndjson"):
         ds.write_table(HOUSES, tmp_path / "a.xlsx")
     (tmp_path / "file").write_text("")
     with pytest.raises(ds.DataError, match="cannot be written"):

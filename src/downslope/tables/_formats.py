@@ -16,7 +16,7 @@ from downslope.tables._delimited import read_delimited
 from downslope.tables._excel import read_excel
 from downslope.tables._json_tables import read_json, read_json_lines, write_json, write_json_lines
 from downslope.tables._numpy_arrays import read_npy
-from downslope.tables._parquet import read_parquet, write_parquet
+from downslope.tables._parquet import read_arrow, read_parquet, write_arrow, write_parquet
 from downslope.tables._raw_table import RawTable, ReadChoices, with_notes
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def table_suffixes(use: Literal["read", "write"] = "read") -> tuple[str, ...]:
     """Return the suffixes of files that can be read, or written, as tables.
 
     >>> table_suffixes("write")
-    ('.csv', '.txt', '.tsv', '.tab', '.parquet', '.pq', '.json', '.jsonl', '.ndjson')
+    ('.csv', '.txt', '.tsv', '.tab', '.parquet', '.pq', '.arrow', '.feather', '.ipc', '.json', '.jsonl', '.ndjson')
     """
     return tuple(suffix for known in FORMATS if getattr(known, use) for suffix in known.suffixes)
 
@@ -159,6 +159,7 @@ FORMATS = (
     ),
     Format("plain text", (".dat", ".asc", ".data", ".prn", ".xy"), read_delimited, None, has_types=False),
     Format("Parquet", (".parquet", ".pq"), read_parquet, write_parquet, has_types=True, begins=b"PAR1"),
+    Format("Arrow", (".arrow", ".feather", ".ipc"), read_arrow, write_arrow, has_types=True, begins=b"ARROW1"),
     Format("JSON", (".json",), read_json, write_json, has_types=True),
     Format("JSON Lines", (".jsonl", ".ndjson"), read_json_lines, write_json_lines, has_types=True),
     Format("workbook", (".xlsx", ".xlsm", ".xlsb", ".ods"), read_excel, None, has_types=False, begins=b"PK\3\4"),

@@ -74,8 +74,14 @@ def columns_in(content: Any) -> dict[str, Sequence[Any]] | None:
             if all(str(key).isdecimal() for key in content):
                 return columns_in(values)
             return {str(name): list(value.values()) for name, value in content.items()}
-        lists = [value for value in values if isinstance(value, list) and value and isinstance(value[0], Mapping)]
-        return columns_in(lists[0]) if len(lists) == 1 else None
+        lists: dict[str, Sequence[Any]] = {
+            str(name): value for name, value in content.items() if isinstance(value, list) and value
+        }
+        records = [value for value in lists.values() if isinstance(value[0], Mapping)]
+        if records:
+            return columns_in(records[0]) if len(records) == 1 else None
+        # Columns beside what is said of all of them, such as the name of a sample.
+        return lists if len(lists) > 1 and len({len(value) for value in lists.values()}) == 1 else None
     if isinstance(content, list) and content and all(isinstance(record, Mapping) for record in content):
         names = dict.fromkeys(str(name) for record in content for name in record)
         return {name: [record.get(name) for record in content] for name in names}

@@ -1,4 +1,4 @@
-"""Parquet, with the index that pandas keeps beside the columns."""
+"""Parquet, with the index that pandas keeps beside the columns; and Arrow files, which are Feather's too."""
 
 from __future__ import annotations
 
@@ -73,3 +73,24 @@ def _range(name: str, entry: Mapping[str, Any], rows: int) -> polars.Series:
 def write_parquet(frame: polars.DataFrame, file: Path) -> None:
     """Write a frame as Parquet."""
     frame.write_parquet(file)
+
+
+def read_arrow(name: str, source: Path | bytes, choices: ReadChoices) -> RawTable:
+    """Return the columns of an Arrow file, whatever compresses it.
+
+    Raises:
+        DataError: for a file that cannot be read.
+    """
+    import polars
+
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    with guarded(name, DataError, what="an Arrow file that can be read"):
+        frame = polars.read_ipc(io.BytesIO(data))
+        for column in frame.columns:
+            frame[column].to_numpy()  # here, where a panic is caught
+    return RawTable(tuple(frame[column] for column in own_columns(frame.columns)), read={"format": "Arrow"})
+
+
+def write_arrow(frame: polars.DataFrame, file: Path) -> None:
+    """Write a frame as an Arrow file."""
+    frame.write_ipc(file)
