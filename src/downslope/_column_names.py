@@ -15,8 +15,10 @@ _HEADING = re.compile(
 _QUOTIENT = re.compile(r"^\s*(?P<plain>.*?\S)\s+/\s*(?P<unit>\S.*?)\s*$")
 _IN = re.compile(r"^\s*(?P<plain>.*?\S)\s+in\s+(?P<unit>[^\W\d]\S{0,11}|[°µμ%]\S{0,11})\s*$")  # Zeit in s
 _COMMA = re.compile(r"^\s*(?P<plain>.*?\S),\s+(?P<unit>\S.*?)\s*$")
-# The letters of names, and the digits and subscripts that may follow them; ª and ² are letters to Python only.
-_WORD = re.compile(r"[^\W\d_ªº²³¹](?:[^\Wªº²³¹])*(?:_\{[^{}`]*\})*\'*")
+# Of which formulas make words, in a class of characters. π is a constant of its own; ª and º are no letters of a name.
+LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿĀ-žА-яЁё"
+# With the digits and subscripts that may follow the first letter.
+_WORD = re.compile(rf"[{LETTERS}][{LETTERS}0-9_½₀-₉ₐ-ₜᵢ-ᵪⱼ]*(?:_\{{[^{{}}`]*\}})*\'*")
 _PART_OF_DATE = re.compile(r"[a-z]+\([^()`]+\)")
 
 
@@ -68,7 +70,7 @@ def typed(name: str) -> str:
     >>> typed("size"), typed("Time (s)")
     ('size', '`Time (s)`')
     """
-    is_word = _WORD.fullmatch(name) and name != "π"
+    is_word = _WORD.fullmatch(name)
     return name if is_word or _PART_OF_DATE.fullmatch(name) else f"`{name}`"
 
 

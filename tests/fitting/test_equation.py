@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,22 @@ def test_a_column_in_another_case_is_suggested():
         with pytest.raises(ds.FormulaError) as error:
             ds.fit(equation, table)
         assert f"did you mean {hint}?" in (error.value.hint or "")
+
+
+def test_names_with_lowered_signs_are_columns() -> None:
+    fit = ds.fit("ε₁ = a + b×x₁", {"x₁ (s)": [1, 2, 3], "ε₁": [1, 2, 4], "ε": [0, 0, 1]})
+    assert fit.read_as == "ε₁ = a + b·`x₁ (s)`"
+    assert fit["b"] == pytest.approx(1.5)
+    assert ds.fit("ε_1 = a + b×x", {"x": [1, 2, 3], "ε_1": [1, 2, 4], "ε₁": [0, 0, 1]})["b"] == pytest.approx(1.5)
+
+
+def test_names_in_other_letters_are_written_in_backquotes(tmp_path: Path) -> None:
+    data = {"時間": [1, 2, 3], "電圧": [1, 2, 4]}
+    with pytest.raises(ds.FormulaError, match="write a name of such letters in backquotes: `電圧`"):
+        ds.fit("電圧 = a + b×時間", data)
+    fit = ds.fit("`電圧` = a + b×`時間`", data)
+    assert fit.read_as == "`電圧` = a + b·`時間`"
+    ds.save(fit, tmp_path / "fit")
+    again = ds.load(tmp_path / "fit")
+    assert isinstance(again, ds.Fit)
+    assert again.predict({"時間": [4]}).value == pytest.approx([16 / 3])

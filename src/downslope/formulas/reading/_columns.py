@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from downslope._column_names import CALENDAR, plain_names, shared_part, typed
 from downslope._errors import FormulaError, nearest
 from downslope.formulas.expressions import SPELLINGS
-from downslope.formulas.reading._letters import Token
+from downslope.formulas.reading._letters import Token, lowered
 
 QUOTED = "QUOTED"
 
@@ -25,8 +25,29 @@ def with_columns(tokens: list[Token], columns: Collection[str], text: str) -> li
     if not any(token.kind == QUOTED for token in tokens) and len(columns) == 0:
         return tokens
     parts = plain_names(columns)
+    parts |= _with_lowered(columns, parts)
     named = [_named(token, _is_called(tokens, index), columns, parts, text) for index, token in enumerate(tokens)]
     return _with_dates(named, columns)
+
+
+def _with_lowered(columns: Collection[str], parts: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the columns with lowered signs in their names by the word that the tokenizer makes of them: ε_1 of ε₁."""
+    words: dict[str, tuple[str, ...]] = {}
+    for name, named in [*((column, (column,)) for column in columns), *parts.items()]:
+        word = name if name.isascii() else _written_out(name)
+        if word != name and word not in columns and word not in parts:
+            words[word] = (*words.get(word, ()), *named)
+    return words
+
+
+def _written_out(name: str) -> str:
+    """Return a name with each run of lowered signs as a subscript: ε_1 for ε₁."""
+    word, is_lowered = "", False
+    for sign in name:
+        plain = lowered(sign)
+        word += sign if plain is None else plain if is_lowered else f"_{plain}"
+        is_lowered = plain is not None
+    return word
 
 
 def _is_called(tokens: list[Token], index: int) -> bool:

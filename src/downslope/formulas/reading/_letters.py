@@ -31,9 +31,6 @@ class Token:
     implied: bool = False
 
 
-# π is a constant of its own; ª and º are no letters of a name.
-LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿĀ-žА-яЁё"
-
 _FRACTIONS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"
 SIGNS: dict[str, str] = {
     **dict.fromkeys("+﹢", "PLUS"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from downslope._column_names import LETTERS
 from downslope._errors import FormulaError
 from downslope.formulas.expressions import LETTER_OF, SPELLINGS
 from downslope.formulas.reading._foreign import SAME, near, refusal
@@ -16,7 +17,6 @@ from downslope.formulas.reading._letters import (
     ACCENTS,
     COMMANDS,
     IGNORED_COMMANDS,
-    LETTERS,
     LONG_SIGNS,
     PLAIN_SIGN,
     SIGNS,
@@ -421,6 +421,9 @@ class _Reader:
             "%": "write 5/100 for 5 %, and x mod 2 for a remainder",
             "@": "a formula has + - · / ^ and functions",
         }
+        if character.isalpha():
+            word = re.match(r"[^\W\d_]+", self.text[position:])
+            hints[character] = f"write a name of such letters in backquotes: `{word[0] if word else character}`"
         return self.fail(f"{character!r} has no meaning in a formula", position, hint=hints.get(character))
 
 

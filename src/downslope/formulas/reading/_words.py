@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from downslope._column_names import LETTERS
 from downslope._errors import FormulaError, nearest
 from downslope.formulas.expressions import LETTER_OF, REDUCTIONS, SPELLINGS
 from downslope.formulas.reading._foreign import ONLY_CALLED, SAME, near, refusal, refusal_of_letter
-from downslope.formulas.reading._letters import LETTERS, Token
+from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._tokens import KEYWORDS
 
 CONSTANTS = ("π", "e")
