@@ -391,7 +391,8 @@ _FACTS: Mapping[str, Kind] = {
             _NUMBER,
         ),
         **dict.fromkeys(("largest_feature_mean", "largest_feature_deviation", "smallest_feature_deviation"), _NUMBER),
-        **dict.fromkeys(("reference_score", "validation_reference_score", "chance_score"), _NUMBER),
+        **dict.fromkeys(("reference_score", "balanced_reference_score"), _NUMBER),
+        **dict.fromkeys(("validation_reference_score", "chance_score"), _NUMBER),
         **dict.fromkeys(("shuffled_score", "shuffled_deviation"), _NUMBER),
     },
     "network": {

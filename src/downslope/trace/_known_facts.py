@@ -49,6 +49,9 @@ class DataFacts(TypedDict, total=False):
     chance_score: Annotated[float | None, "the score of guessing"]
     reference_score: Annotated[float | None, "what a simple learner scores on the rows trained on, each left out"]
     validation_reference_score: Annotated[float | None, "what it scores on the rows held back"]
+    balanced_reference_score: Annotated[
+        float | None, "what it scores in balanced accuracy, where the loop measures another score"
+    ]
     reference_by: Annotated[str | None, "which learner that is: `nearest neighbours`, …"]
     shuffled_score: Annotated[float | None, "its mean score on shuffled targets"]
     shuffled_deviation: Annotated[float | None, "the deviation of those scores"]

@@ -227,7 +227,8 @@ class WatchedRows:
         columns = {name: measured[f"validation_{name}"] for name in names}
         known = {name: column[np.isfinite(column)] for name, column in columns.items()}
         scores = {name: float(column[-1]) for name, column in known.items() if len(column)}
-        return {"scores": {"training": None, "validation": scores}} if scores else {}
+        training = (self.facts.get("scores") or {}).get("training")
+        return {"scores": {"training": training, "validation": scores}} if scores else {}
 
     def _unmeasured(self) -> frozenset[str]:
         """The columns of the steps that were measured at none of them."""

@@ -23,6 +23,10 @@ _NOT_SEEN = (
     *("between_batches", "between_batches_shuffled", "between_batches_deviation"),
 )
 _FEWEST = 20  # rows that learners are compared on
+_MOST_BLOCKS = 64  # that recalls are kept in, however long a training is
+_LATE, _LATEST = 2, 4  # the parts of a training whose end the recalls are of: the fourth where its rows are enough
+# Of fewer rows of a class not even that none is recognised says much: of ten, up to a quarter may be after all.
+_FEWEST_OF_CLASS, _ENOUGH_OF_CLASS = 10, 30
 
 
 class SeenRows:
@@ -108,6 +112,68 @@ class SeenRows:
         return {name: fact for name, fact in measured.items() if name not in _NOT_SEEN}
 
 
+class ClassRecalls:
+    """How many rows of each class were recognised, look by look, in as many blocks as fit into bounded memory."""
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._open: list[np.ndarray] = []
+        self._size = 1  # looks of a block
+
+    def add(self, counts: np.ndarray) -> None:
+        """Add rows of each class and the right ones among them, shape (2, classes)."""
+        if self._blocks and self._blocks[0].shape != counts.shape:
+            return  # another loss
+        self._open.append(counts)
+        if len(self._open) == self._size:
+            self._blocks.append(np.sum(self._open, axis=0))
+            self._open = []
+        if len(self._blocks) > _MOST_BLOCKS:
+            pairs = self._blocks[: len(self._blocks) // 2 * 2]
+            self._open = [*self._blocks[len(pairs) :], *self._open]
+            self._blocks = [first + second for first, second in zip(pairs[::2], pairs[1::2], strict=True)]
+            self._size *= 2
+
+    def late(self) -> np.ndarray | None:
+        """Return the counts of the end: the last quarter, or up to the last half where a class has few rows in it."""
+        blocks = [*self._blocks, *([np.sum(self._open, axis=0)] if self._open else [])]
+        if not blocks:
+            return None
+        present = np.sum(blocks, axis=0)[0] > 0
+        taken = -(-len(blocks) // _LATEST)
+        while taken < len(blocks) // _LATE and np.sum(blocks[-taken:], axis=0)[0][present].min() < _ENOUGH_OF_CLASS:
+            taken += 1
+        return np.sum(blocks[-taken:], axis=0)
+
+
+def scores_of_classes(rows: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Return the scores of classes as plain data; the recall of a class with less than ten rows is None.
+
+    Args:
+        rows: of each class.
+        right: the right ones among them.
+
+    >>> scores_of_classes(np.array([90.0, 10.0, 2.0]), np.array([90.0, 5.0, 0.0]))["recall"]
+    [1.0, 0.5, None]
+    """
+    known = rows >= _FEWEST_OF_CLASS
+    if not known.any():
+        return {}
+    shares = right[known] / rows[known]
+    # A share of no errors, or of nothing but errors, is not exact: one row of each kind is added (Laplace).
+    likely = (right[known] + 1) / (rows[known] + 2)
+    overall = (right.sum() + 1) / (rows.sum() + 2)
+    recalls = iter(shares.tolist())
+    return {
+        "rows": [int(count) for count in rows],
+        "recall": [next(recalls) if each else None for each in known],
+        "accuracy": float(right.sum() / rows.sum()),
+        "accuracy_error": float(np.sqrt(overall * (1 - overall) / rows.sum())),
+        "balanced_accuracy": float(shares.mean()),
+        "balanced_accuracy_error": float(np.sqrt(np.sum(likely * (1 - likely) / rows[known])) / known.sum()),
+    }
+
+
 def _of_inputs(inputs: np.ndarray) -> dict[str, Any]:
     """Return the facts on inputs of which nothing else can be said."""
     finite = inputs[np.all(np.isfinite(inputs), axis=1)]
@@ -123,9 +189,13 @@ def _of_inputs(inputs: np.ndarray) -> dict[str, Any]:
 
 
 def comparable(facts: Mapping[str, Any], measured: Collection[str]) -> dict[str, Any]:
-    """Return facts on data without scores that are of another metric than those that the loop measures."""
+    """Return facts on data without scores that are of another metric than those that the loop measures.
+
+    What learners score in balanced accuracy is kept for the recalls of the watched batches.
+    """
     metric = facts.get("metric")
     scores = ("reference_score", "reference_by", "shuffled_score", "shuffled_deviation", "chance_score", "metric")
     if metric == "balanced_accuracy" and not any(name.endswith("balanced_accuracy") for name in measured):
-        return {name: fact for name, fact in facts.items() if name not in scores}
+        kept = {name: fact for name, fact in facts.items() if name not in scores}
+        return {**kept, "balanced_reference_score": facts.get("reference_score")}
     return dict(facts)

@@ -11,7 +11,7 @@ import numpy as np
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.trace import class_labels, judged_scores
+from downslope.trace import class_labels
 
 IMBALANCED_CLASSES = Symptom(
     "imbalanced_classes",
@@ -25,39 +25,56 @@ IMBALANCED_CLASSES = Symptom(
 _RARE = 0.5  # of an even share of the rows
 _SHORT = 0.1  # of what the reference gains over guessing
 _SHOWN = 6  # classes
+_MANY = 20  # classes; of more, as of words, some are never recognised by a network that does well
+_SETS = ("validation", "training")
+
+
+def _judged(evidence: TrainingEvidence) -> Mapping[str, Any]:
+    """Return the scores with recalls, of rows held back or else of those trained on; {} without any."""
+    scores = evidence.trace.facts.get("scores") or {}
+    return next((entry for of in _SETS if (entry := scores.get(of)) and entry.get("recall")), {})
 
 
 def _lowest_recall(evidence: TrainingEvidence) -> float | None:
     """Return the recall of the class that is recognised least."""
-    recalls = [recall for recall in judged_scores(evidence.trace.facts).get("recall") or () if recall is not None]
+    recalls = [recall for recall in _judged(evidence).get("recall") or () if recall is not None]
     return min(recalls) if recalls else None
 
 
 def _pooled(evidence: TrainingEvidence) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of each class that occurs, held back or not, and their recall: of a rare one each row counts."""
+    """Return the rows of each class whose recall is known, held back or not, and it: of a rare one each row counts."""
     scores = (evidence.trace.facts.get("scores") or {}).values()
-    known = [_without_gaps(entry) for entry in scores if entry and entry.get("recall")]
+    known = [_known(entry) for entry in scores if entry and entry.get("recall")]
     rows = np.sum([rows for rows, _ in known], axis=0)
     right = np.sum([rows * recall for rows, recall in known], axis=0)
     present = rows > 0
     return rows[present], right[present] / rows[present]
 
 
-def _without_gaps(scores: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and recall by class, with 0 for the recall of no rows."""
-    return np.array(scores["rows"], dtype=float), np.array([share or 0.0 for share in scores["recall"]])
+def _known(scores: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and recall by class, with no rows where the recall is not known."""
+    recalls = scores["recall"]
+    rows = [0.0 if recall is None else float(rows) for rows, recall in zip(scores["rows"], recalls, strict=True)]
+    return np.array(rows), np.array([recall or 0.0 for recall in recalls])
 
 
 def _falls_short(evidence: TrainingEvidence) -> bool | None:
     """Tell whether the balanced accuracy over all rows is below the reference; None without one."""
     rows, recall = _pooled(evidence)
-    if evidence.reference is None or evidence.metric != "balanced_accuracy":
+    is_own = evidence.metric == "balanced_accuracy"
+    reference = evidence.reference if is_own else evidence.data.get("balanced_reference_score")
+    if reference is None:
         return evidence.falls_short
+    chance = (evidence.chance or 0.0) if is_own else 1 / len(rows)
+    seen = evidence.data.get("rows")
+    if not is_own and seen:
+        # Batches show the same rows again, which are no new ones, and of each the learners saw one.
+        rows = rows * min(seen / rows.sum(), 1.0)
     # So many rows of even classes would know the mean of the recalls as well.
     even = len(rows) ** 2 / float(np.sum(1 / rows))
-    likely = min(max(evidence.reference, 0.05), 0.95)
-    margin = max(_SHORT * (evidence.reference - (evidence.chance or 0.0)), 2 * math.sqrt(likely * (1 - likely) / even))
-    return bool(evidence.falls_short) or float(np.mean(recall)) < evidence.reference - margin
+    likely = min(max(reference, 0.05), 0.95)
+    margin = max(_SHORT * (reference - chance), 2 * math.sqrt(likely * (1 - likely) / even))
+    return bool(evidence.falls_short) or float(np.mean(recall)) < reference - margin
 
 
 @check(
@@ -80,15 +97,15 @@ def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
     lacks = lacking(("scores.validation?", "scores.training?"), evidence.trace)
     if lacks is not None:
         return NotRun(IMBALANCED_CLASSES.key, lacks)
-    scores = judged_scores(evidence.trace.facts)
-    if not scores.get("recall"):
+    scores = _judged(evidence)
+    if not scores:
         return NotRun(IMBALANCED_CLASSES.key, "the recall of each class was not measured")
     recalls = zip(class_labels(evidence.trace.facts, len(counts)), scores["recall"], strict=False)
     known = {label: recall for label, recall in recalls if recall is not None}
     missed = bool(np.any(_pooled(evidence)[1] == 0)) or (bool(evidence.falls_short) and min(known.values()) == 0)
     ignores = scores["accuracy"] >= max(present) / sum(present) - 2 * scores["accuracy_error"]
     short = _falls_short(evidence)
-    problem = missed if short is None else short and (missed or ignores)
+    problem = (missed and len(present) <= _MANY) if short is None else short and (missed or ignores)
     lowest = sorted(known, key=lambda label: known[label])[:_SHOWN]
     each = ", ".join(f"{label} {number(known[label])}" for label in lowest)
     rarest = min(present)

@@ -31,6 +31,7 @@ _AROUND, _FEW = 50, 20  # rows to compare with, at most; rows of a run, at least
 _SOON = 2  # rows around a leap: the long gradient comes before it, or with it
 # Of the way down that was won: near zero, a batch is ten times another, and takes nothing back.
 _WORTH = 0.05
+_FIRST = 5  # rows at the start, whose median one odd batch does not move
 _RISING = 5  # rows before a leap at the very end, among which half as high a leap shows a rise
 _FLOOR = 0.01  # of the loss: a scatter below it is rounding, or a log with few digits
 
@@ -52,7 +53,7 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
     middle = np.asarray(median(windows))
     later, leap = loss[size:], loss[size:] - middle
     # Only rows that leap at all are held against their scatter, which is the costly part.
-    worth = _WORTH * max(Blocks(loss[np.isfinite(loss)]).fall, 0.0)
+    worth = _WORTH * _won(loss[np.isfinite(loss)])
     rows = np.flatnonzero((leap > (_LEAP - 1) * np.abs(middle)) & (leap > worth))
     far = np.array([_is_far(leap[row], windows[row], middle[row]) for row in rows], dtype=bool)
     seen = [row for row in rows[far] if _is_witnessed(evidence, row, size, leap, middle)]
@@ -71,6 +72,18 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
         remedies=("clip the gradient's norm", "a smaller learning rate"),
         if_unknown=True,
     )
+
+
+def _won(loss: np.ndarray) -> float:
+    """Return the way down that was won, from the first rows: of a loss that falls fast most of it is in the first tenth.
+
+    >>> round(_won(np.concatenate([[2.0, 1.5, 1.0, 0.8, 0.5], np.full(200, 0.01)])), 3)
+    0.99
+    """
+    if not len(loss):
+        return 0.0
+    blocks = Blocks(loss)
+    return max(blocks.fall, float(median(loss[:_FIRST])) - float(blocks.medians[blocks.lowest]), 0.0)
 
 
 def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:

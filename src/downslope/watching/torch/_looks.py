@@ -30,12 +30,12 @@ from downslope.watching.torch._graph import (
 from downslope.watching.torch._inflow import unread_parts
 from downslope.watching.torch._library import Node, Tensor, torch
 from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS, applied
+from downslope.watching.torch._scores import score_of
 
 COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
 _MOST_NUMBERS = 2**18  # of one layer that statistics are taken of; of more, the first examples
 _FEWEST_EXAMPLES, _FEW = 16, 64
 _MOST_FEATURES = 2**16  # of an example that is kept for comparison
-_MOST_CLASSES = 10_000  # that are counted
 
 
 @dataclass(eq=False)
@@ -53,6 +53,7 @@ class Sight:
         inputs, targets: rows as the network sees them, or None.
         classes: rows of each class, or None.
         score: of classes the right ones and all; of numbers sums for R²; or None.
+        recalls: rows of each class and the right ones among them; or None.
         input_size: mean square of what the first layers read, and how many layers these are; or None.
         normalised: whether a norm is on the graph.
         normalised_over: the number of values behind each batch statistic.
@@ -72,6 +73,7 @@ class Sight:
     targets: Tensor | None = None
     classes: Tensor | None = None
     score: Tensor | None = None
+    recalls: Tensor | None = None
     input_size: Tensor | None = None
     normalised: bool = False
     normalised_over: list[int] = field(default_factory=list)
@@ -140,7 +142,7 @@ def look(
         targets = sight.ending.targets
         sight.examples = int(targets.shape[0]) if targets is not None and targets.dim() else None
         _take_statistics(sight, graph, parts)
-        _take_score(sight)
+        sight.score, sight.classes, sight.recalls = score_of(sight.ending)
         _take_inputs(sight, graph, parts, rows, inputs)
     sight.nodes, sight.layout = graph.nodes, layout
     sight.listen = lambda: _listen(sight, graph, shapes, noise)
@@ -288,35 +290,7 @@ def _product(layer: GraphLayer, parts: Mapping[str, Tensor], most: int = _FEW) -
     return results if bias is None or bias.dim() != 1 else results + bias.to(results.dtype)
 
 
-# --- score, rows, inputs ---------------------------------------------------------------------------------------------
-
-
-def _take_score(sight: Sight) -> None:
-    """Take how well the batch is predicted, before the step."""
-    ending = sight.ending
-    predictions, targets = ending.predictions, ending.targets
-    if predictions is None or targets is None:
-        return
-    predictions, targets = predictions.detach(), targets.detach()
-    if ending.is_of_classes:
-        if (ending.outputs or 0) <= _MOST_CLASSES:
-            ones = torch.ones_like(targets, dtype=torch.float32)
-            counted = ones if ending.ignored is None else (targets != ending.ignored).float()
-            within = targets.clamp(0, (ending.outputs or 1) - 1)
-            sight.classes = torch.zeros(ending.outputs or 1, device=targets.device).scatter_add_(0, within, counted)
-        shown, wanted = predictions[:_FEW], targets[:_FEW]
-        valid = torch.ones_like(wanted, dtype=torch.bool) if ending.ignored is None else wanted != ending.ignored
-        right = (shown.argmax(1) == wanted) & valid
-        sight.score = torch.stack([right.sum(), valid.sum()]).float()
-    elif ending.name == "binary cross-entropy":
-        if predictions.numel() == len(predictions):
-            edge = 0.0 if ending.from_logits else 0.5
-            right = (predictions.reshape(-1) > edge) == (targets.reshape(-1) > 0.5)
-            sight.score = torch.stack([right.sum(), torch.ones_like(right).sum()]).float()
-    elif predictions.shape == targets.shape and predictions.is_floating_point():
-        wanted, results = (tensor.reshape(len(tensor), -1)[:, :8].double() for tensor in (targets, predictions))
-        count = wanted.new_full((wanted.shape[1],), len(wanted))
-        sight.score = torch.stack([count, (wanted - results).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
+# --- rows, inputs ----------------------------------------------------------------------------------------------------
 
 
 def _take_inputs(sight: Sight, graph: Graph, parts: Mapping[str, Tensor], rows: bool, called: Sequence[Tensor]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope.trace import Spectrum
 from downslope.watching._rows import WatchedRows
-from downslope.watching._seen import SeenRows, comparable
+from downslope.watching._seen import ClassRecalls, SeenRows, comparable, scores_of_classes
 from downslope.watching.torch._curvature import CurvatureEnds, ends_of
 from downslope.watching.torch._facts import network_facts
 from downslope.watching.torch._library import Module, Tensor, torch
@@ -92,6 +92,7 @@ class Recorder:
         self._facts: dict[str, Any] = {}
         self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
         self._scores: list[np.ndarray] = []
+        self._recalls = ClassRecalls()
         self._reached: set[str] = set()
         self._moved = np.zeros(len(parts.labels), bool)  # parts with a gradient other than 0
         self._unread: dict[str, str] = {}  # parts that no layer was read from, and the operation that uses each
@@ -256,6 +257,8 @@ class Recorder:
                     self._seen.add(sight.inputs.cpu().numpy(), _targets(sight.targets))
                 if sight.classes is not None:
                     self._seen.count(sight.classes.double().cpu().numpy())
+                if sight.recalls is not None:
+                    self._recalls.add(sight.recalls.double().cpu().numpy())
                 if sight.score is not None:
                     self._scores.append(sight.score.double().cpu().numpy())
                 noise = sight.noise_scale()
@@ -271,6 +274,10 @@ class Recorder:
         if self._facts:
             self._rows.facts["network"] = self._network()
         self.renew_data()
+        late = self._recalls.late()
+        scores = {} if late is None else scores_of_classes(*late)
+        if scores:
+            self._rows.facts["scores"] = {"training": scores, "validation": None}
         notes = [*notes, *self._notes, *self._not_read()]
         if self._skipped:
             notes.append(f"{self._skipped} steps were skipped, since their gradients overflowed.")

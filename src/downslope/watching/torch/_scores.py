@@ -1,0 +1,89 @@
+"""How well the batch of a step is predicted before the step: sums for accuracy, recall by class and R², not fetched."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from downslope.watching.torch._ending import BINARY_CROSS_ENTROPY, LossEnding
+from downslope.watching.torch._library import Tensor, torch
+
+_FEW, _MOST_NUMBERS = 64, 2**18  # of a batch as many rows are scored as have so many outputs, and at least so many rows
+_MOST_CLASSES = 10_000  # that are counted
+_MOST_RECALLS = 100  # classes whose recalls are counted
+_MOST_OUTPUTS = 8
+
+
+class BatchScore(NamedTuple):
+    """How well a batch is predicted.
+
+    Args:
+        sums: of classes the right rows and all; of numbers the sums for R²; or None.
+        classes: rows of each class in the whole batch, or None.
+        recalls: rows of each class and the right ones among them, shape (2, classes), or None.
+    """
+
+    sums: Tensor | None = None
+    classes: Tensor | None = None
+    recalls: Tensor | None = None
+
+
+def score_of(ending: LossEnding) -> BatchScore:
+    """Return how well the batch is predicted that a step ends with."""
+    predictions, targets = ending.predictions, ending.targets
+    if predictions is None or targets is None:
+        return BatchScore()
+    predictions, targets = predictions.detach(), targets.detach()
+    if ending.is_of_classes:
+        return _of_classes(predictions, targets, ending)
+    if ending.name == BINARY_CROSS_ENTROPY:
+        return _of_binary(predictions, targets, ending)
+    if predictions.shape == targets.shape and predictions.is_floating_point():
+        return _of_numbers(predictions, targets)
+    return BatchScore()
+
+
+def _of_classes(predictions: Tensor, targets: Tensor, ending: LossEnding) -> BatchScore:
+    outputs = ending.outputs or 1
+    counted = torch.ones_like(targets, dtype=torch.bool) if ending.ignored is None else targets != ending.ignored
+    classes = _counts(targets, counted, outputs) if outputs <= _MOST_CLASSES else None
+    most = max(_FEW, _MOST_NUMBERS // outputs)
+    return _scored(predictions[:most].argmax(1), targets[:most], counted[:most], outputs)._replace(classes=classes)
+
+
+def _of_binary(predictions: Tensor, targets: Tensor, ending: LossEnding) -> BatchScore:
+    if predictions.numel() == len(predictions):
+        edge = 0.0 if ending.from_logits else 0.5
+        wanted = (targets.reshape(-1) > 0.5).long()
+        guesses = (predictions.reshape(-1) > edge).long()
+        return _scored(guesses, wanted, torch.ones_like(wanted, dtype=torch.bool), 2)
+    if predictions.dim() != 2 or predictions.shape != targets.shape:
+        return BatchScore()
+    # One of several classes where each row has a single 1. Several labels of a row have no recall by class here: then
+    # nothing counts, which is known only once the numbers are fetched.
+    most = max(_FEW, _MOST_NUMBERS // predictions.shape[1])
+    wanted = targets[:most]
+    is_one_hot = (((wanted == 0) | (wanted == 1)).all() & (wanted.sum(1) == 1).all()).expand(len(wanted))
+    score = _scored(predictions[:most].argmax(1), wanted.argmax(1), is_one_hot, predictions.shape[1])
+    return score._replace(sums=None, classes=None if score.recalls is None else score.recalls[0])
+
+
+def _of_numbers(predictions: Tensor, targets: Tensor) -> BatchScore:
+    wanted, results = (tensor.reshape(len(tensor), -1)[:, :_MOST_OUTPUTS].double() for tensor in (targets, predictions))
+    count = wanted.new_full((wanted.shape[1],), len(wanted))
+    sums = torch.stack([count, (wanted - results).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
+    return BatchScore(sums)
+
+
+def _scored(guesses: Tensor, wanted: Tensor, counted: Tensor, classes: int) -> BatchScore:
+    """Return the score of guesses of classes."""
+    right = (guesses == wanted) & counted
+    sums = torch.stack([right.sum(), counted.sum()]).float()
+    if classes > _MOST_RECALLS:
+        return BatchScore(sums)
+    return BatchScore(sums, recalls=torch.stack([_counts(wanted, rows, classes) for rows in (counted, right)]))
+
+
+def _counts(classes: Tensor, counted: Tensor, many: int) -> Tensor:
+    """Return how many of the rows that count are of each class."""
+    counts = torch.zeros(many, device=classes.device)
+    return counts.scatter_add_(0, classes.clamp(0, many - 1), counted.float())
