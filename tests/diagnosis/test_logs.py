@@ -81,6 +81,19 @@ def by_heart() -> ds.Trace:
     return log(falling(320, 2.2, 0.02), evaluations=evaluated(320, 40, validation_loss=held))
 
 
+def close_scores() -> ds.Trace:
+    held = np.r_[0.6, 0.2, 0.08, 0.047, 0.05, 0.053, 0.056, 0.058]
+    scores = {"training_accuracy": np.r_[0.6, 0.9, 0.96, 0.98, 0.985, 0.987, 0.988, 0.988]}
+    scores["validation_accuracy"] = np.r_[0.6, 0.9, 0.96, 0.97, 0.97, 0.97, 0.97, 0.97]
+    return log(falling(320, 2.2, 0.02), evaluations=evaluated(320, 40, validation_loss=held, **scores))
+
+
+def falls_at_once() -> ds.Trace:
+    loss = 1.2 * np.exp(-np.arange(600) / 20) + 4e-5 * np.exp(noise(600, 0.5))
+    loss[220] = 0.035  # an odd batch, a thirtieth of the way down
+    return log(loss)
+
+
 def half() -> ds.Trace:
     loss, norm = falling(120, 4.0, 0.5), np.full(120, 2.0)
     loss[35:], norm[35:] = 0.0, np.nan
@@ -159,6 +172,8 @@ SHOWN: list[tuple[Callable[[], ds.Trace], set[str], set[str]]] = [
     (spike, {"loss_spike"}, {"diverged", "not_finite", "healthy"}),
     (spike_without_norm, {"loss_spike"}, {"diverged", "healthy"}),
     (by_heart, {"overfitting"}, {"healthy", "diverged", "not_judged"}),
+    (close_scores, {"not_judged"}, {"diverged", "plateau"}),
+    (falls_at_once, {"not_judged"}, {"loss_spike"}),
     (half, {"not_finite"}, {"healthy", "plateau", "not_judged"}),
     (linear, {"too_few_steps"}, {"healthy", "plateau", "diverged", "not_judged"}),
     (lambda: at_ln(3, "classes"), {"plateau"}, {"healthy", "diverged", "not_judged"}),

@@ -15,7 +15,7 @@ from downslope.networks._scores import ClassScores
 from downslope.networks._setup import Setup
 from downslope.networks._train import train
 from downslope.networks._trained import Batching, Training, UnitPass, predict, unit_pass
-from downslope.networks.data import Encoding, Examples, examples, facts, sample_names
+from downslope.networks.data import Encoding, Examples, examples, facts, facts_of_arrays, sample_names
 from downslope.networks.layers import (
     ForwardContext,
     Layer,
@@ -49,6 +49,7 @@ __all__ = [
     "activation_names",
     "examples",
     "facts",
+    "facts_of_arrays",
     "function_task",
     "loss_names",
     "model_of",

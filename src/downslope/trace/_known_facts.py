@@ -152,6 +152,8 @@ class NetworkFacts(TypedDict, total=False):
     cut_off: Annotated[Sequence[str] | None, "the parts that the loss has no derivative by, whatever the numbers"]
     held: Annotated[Sequence[str] | None, "the parts that are set to need no gradient"]
     not_stepped: Annotated[Sequence[str] | None, "the parts that the method was not given"]
+    evaluated_as_trained: Annotated[bool | None, "whether each evaluation that was seen was in training mode"]
+    trained_as_evaluated: Annotated[bool | None, "whether the last step was in evaluation mode, but not the first"]
     statistics_move: Annotated[bool | None, "whether running statistics depend on the batches; None without any"]
 
 

@@ -6,6 +6,7 @@ shows the same rows in every epoch, so that each is kept once: of repeats nothin
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -22,7 +23,9 @@ _NOT_SEEN = (
     *("shift_auc", "shift_error", "shift_column", "shift_column_auc"),
     *("between_batches", "between_batches_shuffled", "between_batches_deviation"),
 )
+_COMPARED = ("reference_score", "reference_by", "shuffled_score", "shuffled_deviation", "chance_score", "metric")
 _FEWEST = 20  # rows that learners are compared on
+_MOST_BATCHES, _MOST_ORDERED = 500, 20_000  # batches, and rows of them, whose order is measured
 _MOST_BLOCKS = 64  # that recalls are kept in, however long a training is
 _LATE, _LATEST = 2, 4  # the parts of a training whose end the recalls are of: the fourth where its rows are enough
 # Of fewer rows of a class not even that none is recognised says much: of ten, up to a quarter may be after all.
@@ -109,7 +112,35 @@ class SeenRows:
             measured = facts(known)
         except DownslopeError:  # rows that no learner takes, such as those of one class
             return _of_inputs(inputs)
-        return {name: fact for name, fact in measured.items() if name not in _NOT_SEEN}
+        # What reproduces its inputs is held back by its narrowest layer, of which no simple learner knows.
+        unlike = _COMPARED if kind == _NUMBERS and _are_same(inputs, targets) else ()
+        return {name: fact for name, fact in measured.items() if name not in (*_NOT_SEEN, *unlike)}
+
+
+class BatchOrder:
+    """How the rows of each class are spread over batches, by the batches that were looked at."""
+
+    def __init__(self) -> None:
+        self._batches: collections.deque[np.ndarray] = collections.deque(maxlen=_MOST_BATCHES)
+
+    def add(self, counts: np.ndarray) -> None:
+        """Add how many rows of each class a batch has."""
+        if counts.sum() > 0:
+            self._batches.append(counts.astype(int))
+
+    def facts(self) -> dict[str, Any]:
+        """Return how much of the variance of the classes lies between batches; nothing where too few were seen."""
+        from downslope.networks import facts_of_arrays
+
+        sizes = [int(counts.sum()) for counts in self._batches]
+        if not sizes or len({len(counts) for counts in self._batches}) > 1:
+            return {}
+        size = max(set(sizes), key=sizes.count)
+        whole = [counts for counts, rows in zip(self._batches, sizes, strict=True) if rows == size]
+        kept = whole[-max(_MOST_ORDERED // size, 1) :]
+        classes = np.concatenate([np.repeat(np.arange(len(counts)), counts) for counts in kept])
+        facts = facts_of_arrays([classes], None, size)
+        return {} if facts["between_batches"] is None else {name: facts[name] for name in facts if "between" in name}
 
 
 class ClassRecalls:
@@ -174,6 +205,11 @@ def scores_of_classes(rows: np.ndarray, right: np.ndarray) -> dict[str, Any]:
     }
 
 
+def _are_same(inputs: np.ndarray, targets: np.ndarray) -> bool:
+    """Tell whether the targets are the inputs."""
+    return inputs.size == targets.size and bool(np.array_equal(inputs.ravel(), targets.ravel()))
+
+
 def _of_inputs(inputs: np.ndarray) -> dict[str, Any]:
     """Return the facts on inputs of which nothing else can be said."""
     finite = inputs[np.all(np.isfinite(inputs), axis=1)]
@@ -194,8 +230,7 @@ def comparable(facts: Mapping[str, Any], measured: Collection[str]) -> dict[str,
     What learners score in balanced accuracy is kept for the recalls of the watched batches.
     """
     metric = facts.get("metric")
-    scores = ("reference_score", "reference_by", "shuffled_score", "shuffled_deviation", "chance_score", "metric")
     if metric == "balanced_accuracy" and not any(name.endswith("balanced_accuracy") for name in measured):
-        kept = {name: fact for name, fact in facts.items() if name not in scores}
+        kept = {name: fact for name, fact in facts.items() if name not in _COMPARED}
         return {**kept, "balanced_reference_score": facts.get("reference_score")}
     return dict(facts)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 from downslope.watching._callback import WatchingCallback
-from downslope.watching._choices import WatchChoices
 
 
 def _base() -> type:
@@ -34,10 +32,8 @@ class WatchCallback(WatchingCallback, base=_base, package="transformers accelera
         choices: what `downslope.watch` takes beside model, optimizer and folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, **choices: Unpack[WatchChoices]) -> None:
-        WatchingCallback.__init__(self, folder, **choices)
-        self._hook: Any = None
-        self._losses = 0
+    _hook: Any = None  # on the model, while it trains
+    _losses = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Start, and take the loss of every forward pass of a training."""
@@ -84,6 +80,5 @@ class WatchCallback(WatchingCallback, base=_base, package="transformers accelera
     def on_train_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
         """Close the watch."""
         if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
+            self._hook = self._hook.remove()
         self._end()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
-from typing import Any, Unpack
+from typing import Any
 
 from downslope.trace import Outcome
 from downslope.watching._callback import WatchingCallback, rows_of
-from downslope.watching._choices import WatchChoices
 
 
 def _base() -> type:
@@ -31,10 +29,8 @@ class WatchCallback(WatchingCallback, base=_base, package="lightning"):
         choices: what `downslope.watch` takes beside model, optimizer and folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, **choices: Unpack[WatchChoices]) -> None:
-        WatchingCallback.__init__(self, folder, **choices)
-        self._state: dict[str, Any] = {}
-        self._held_back = 0
+    _state: dict[str, Any] | None = None  # of a checkpoint
+    _held_back = 0
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start: the optimizers are there, a checkpoint is restored, and the sanity check of the validation is over."""

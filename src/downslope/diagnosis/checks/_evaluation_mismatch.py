@@ -16,7 +16,7 @@ EVALUATION_MISMATCH = Symptom(
     "evaluation_mismatch",
     Severity.PROBLEM,
     order=175,
-    meaning="Evaluation is not finite, or far from the loss of the steps on the same rows.",
+    meaning="Evaluation is not finite, far from the loss of the steps on the same rows, or in training mode.",
     quantity="lost_evaluations",
     remedies=("layer_normalisation", "smaller_rate"),
 )
@@ -42,12 +42,13 @@ def _evaluations(evidence: TrainingEvidence) -> list[str]:
     quantities=(Quantity("lost_evaluations", "share of evaluations that are not finite", "lower", _lost),),
 )
 def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
-    """Find evaluations that are not finite, or far from the loss of the steps, while the steps do well.
+    """Find evaluations that are not finite, far from the loss of the steps while these do well, or in the wrong mode.
 
     Quantity: the state of each evaluation: finite, not finite, not measured; and the loss that evaluation finds on the
     rows trained on over the mean loss of the steps around it. Theory: evaluation computes what training does, but for
     dropout, which only raises the loss of the steps, and for the statistics of a normalisation. Threshold: any; twice
-    the loss of the steps, and a tenth of the first loss above it.
+    the loss of the steps, and a tenth of the first loss above it; evaluations in training mode, each of them, of a
+    network with dropout or running statistics.
     """
     if evidence.failed:
         return None  # the weights themselves are not finite, and every evaluation with them
@@ -76,12 +77,12 @@ def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
             ),
             problem=True,
         )
-    return _apart(evidence)
+    return _apart(evidence) or _other_mode(evidence)
 
 
-def _losses_apart(evidence: TrainingEvidence) -> list[tuple[float, float, float]]:
-    """Return, for the last evaluations, the loss there, the mean of the steps around it, and its standard error."""
-    losses = np.asarray(evidence.trace.metrics.get("training_loss", ()), dtype=float)
+def _losses_apart(evidence: TrainingEvidence, name: str) -> list[tuple[float, float, float]]:
+    """Return, for the last evaluations of a loss, what it was, the mean of the steps around, and its standard error."""
+    losses = np.asarray(evidence.trace.metrics.get(name, ()), dtype=float)
     steps = np.asarray(evidence.trace.metrics.get("step", ()))
     finite = np.isfinite(evidence.loss)
     known = np.flatnonzero(np.isfinite(losses) & (steps > 0)) if len(losses) == len(steps) else np.zeros(0, int)
@@ -97,7 +98,10 @@ def _losses_apart(evidence: TrainingEvidence) -> list[tuple[float, float, float]
 
 def _apart(evidence: TrainingEvidence) -> Finding | None:
     """Return the finding for evaluations that are far above the loss of the steps on the same rows."""
-    losses = _losses_apart(evidence)
+    losses, rows = _losses_apart(evidence, "training_loss"), "the rows trained on"
+    if not losses and evidence.network.get("statistics_move") is False and evidence.falls_short:
+        # Rows held back may have a higher loss for other reasons, but statistics that never move are one.
+        losses, rows = _losses_apart(evidence, "validation_loss"), "rows held back"
     # Without dropout and running statistics both compute the same, on other rows of the same kind.
     if not losses or evidence.network.get("statistics_move", True) is None:
         return None
@@ -109,8 +113,8 @@ def _apart(evidence: TrainingEvidence) -> Finding | None:
     return training_finding(
         evidence,
         EVALUATION_MISMATCH,
-        f"On the rows trained on the steps end at a loss of {number(stepped)}, and evaluation finds "
-        f"{number(evaluated)}: {_why(evidence)}.",
+        f"The steps end at a loss of {number(stepped)}, and evaluation on {rows} finds {number(evaluated)}: "
+        f"{_why(evidence)}.",
         "a loss in evaluation up to twice that of the steps",
         numbers={"evaluated_loss": evaluated, "stepped_loss": stepped},
         causes=(
@@ -120,6 +124,37 @@ def _apart(evidence: TrainingEvidence) -> Finding | None:
         ),
         remedies=("look at the running means and variances", "a normalisation by layer"),
         if_unknown=True,
+    )
+
+
+def _other_mode(evidence: TrainingEvidence) -> Finding | None:
+    """Return the finding for a model that is evaluated in training mode, or trained on in evaluation mode."""
+    network = evidence.network
+    # Without dropout and running statistics both modes compute the same.
+    if not network.get("dropout") and network.get("statistics_move") is None:
+        return None
+    what = " and ".join(
+        [
+            *(["units are dropped"] if network.get("dropout") else []),
+            *(["statistics are those of the batch"] if network.get("statistics_move") is not None else []),
+        ]
+    )
+    if network.get("evaluated_as_trained"):
+        sentence = f"The model was in training mode when it was evaluated, in which {what}: the scores are not its own."
+        cause, remedy = "model.eval() is not called before an evaluation", "model.eval() before, model.train() after it"
+    elif network.get("trained_as_evaluated"):
+        sentence = f"The last steps were taken in evaluation mode, the first in training mode, in which {what}."
+        cause, remedy = "model.train() is not called after an evaluation", "model.train() after each evaluation"
+    else:
+        return None
+    return training_finding(
+        evidence,
+        EVALUATION_MISMATCH,
+        sentence,
+        "every evaluation in evaluation mode, and every step in the mode of the first",
+        causes=(cause,),
+        remedies=(remedy,),
+        if_unknown=bool(network.get("evaluated_as_trained")),
     )
 
 

@@ -25,7 +25,7 @@ IMBALANCED_CLASSES = Symptom(
 _RARE = 0.5  # of an even share of the rows
 _SHORT = 0.1  # of what the reference gains over guessing
 _SHOWN = 6  # classes
-_MANY = 20  # classes; of more, as of words, some are never recognised by a network that does well
+_MANY = 10  # classes; of more, as of words, some are never the likeliest, and nothing says what the data allow
 _SETS = ("validation", "training")
 
 

@@ -115,8 +115,10 @@ def _further(evidence: TrainingEvidence) -> list[str]:
 
 def _is_problem(evidence: TrainingEvidence, rise: _Rise, gap: float | None, gains: str) -> bool | None:
     """Tell whether a rise is a problem; None where that depends on whether the network falls short."""
+    if gap is not None and gap < _GAP:
+        return False
     if evidence.falls_short is not None:
-        return None if gap is None or gap >= _GAP else False
+        return None
     return not gains or rise.last - rise.lowest > _RISEN * abs(rise.lowest)
 
 

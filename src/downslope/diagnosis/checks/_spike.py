@@ -75,7 +75,7 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
 
 def _won(loss: np.ndarray) -> float:
-    """Return the way down that was won, from the first rows: of a loss that falls fast most of it is in the first tenth.
+    """Return the way down that was won, from the first rows: a loss that falls fast does it within its first tenth.
 
     >>> round(_won(np.concatenate([[2.0, 1.5, 1.0, 0.8, 0.5], np.full(200, 0.01)])), 3)
     0.99

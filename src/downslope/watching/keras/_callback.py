@@ -27,6 +27,7 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
     _model: Any  # set by Keras, as are the next two; `model` brings the weights of a compiled loop up to date first
     model: Any
     params: dict[str, Any]
+    _loop: TorchLoop | CompiledLoop | None = None
 
     def __init__(
         self,
@@ -37,7 +38,6 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
     ) -> None:
         WatchingCallback.__init__(self, folder, **choices)
         self._sample = sample
-        self._loop: TorchLoop | CompiledLoop | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Start, in the way of the backend."""
@@ -77,6 +77,5 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
     def on_train_end(self, logs: Any = None) -> None:
         """Close the watch, and give the model back what it had."""
         if self._loop is not None:
-            self._loop.end()
-            self._loop = None
+            self._loop = self._loop.end()
         self._end()

@@ -143,6 +143,8 @@ def look(
         sight.examples = int(targets.shape[0]) if targets is not None and targets.dim() else None
         _take_statistics(sight, graph, parts)
         sight.score, sight.classes, sight.recalls = score_of(sight.ending)
+        if len(inputs) == 1 and len(inputs[0]) != sight.examples:
+            sight.recalls = None  # of words or pixels, whose order says nothing, and some of which are never likeliest
         _take_inputs(sight, graph, parts, rows, inputs)
     sight.nodes, sight.layout = graph.nodes, layout
     sight.listen = lambda: _listen(sight, graph, shapes, noise)

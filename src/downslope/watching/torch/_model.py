@@ -275,6 +275,31 @@ class InputTap:
         self.inputs: list[Tensor] = []
         self.rows_without_gradient = 0
         self._hook: Any = None
+        self._first_is_training: bool | None = None  # the mode of the first step, and of the last
+        self._last_is_training = True
+        self._modes: set[bool] = set()  # those of the calls without a gradient since the last step
+        self._evaluated: set[bool] = set()  # whether all calls of an evaluation were in training mode
+
+    def begin_step(self) -> None:
+        """Forget the calls without a gradient that came before a step."""
+        self.rows_without_gradient = 0
+        self._modes = set()
+
+    def end_evaluation(self) -> None:
+        """Remember in which mode the model was evaluated, if it was called."""
+        if self._modes:
+            self._evaluated.add(self._modes == {True})
+            self._modes = set()
+
+    @property
+    def modes(self) -> dict[str, bool | None]:
+        """The facts on the modes of evaluations and steps; None for what was not seen."""
+        if self._first_is_training is None:
+            return {}
+        return {
+            "evaluated_as_trained": self._evaluated == {True} if self._evaluated else None,
+            "trained_as_evaluated": self._first_is_training and not self._last_is_training,
+        }
 
     def attach(self, model: Module) -> None:
         """Begin to see."""
@@ -293,7 +318,12 @@ class InputTap:
             return
         if not torch.is_grad_enabled():
             self.rows_without_gradient += len(rows)
-        elif self.is_wanted:
+            self._modes.add(module.training)
+            return
+        self._last_is_training = module.training
+        if self._first_is_training is None:
+            self._first_is_training = module.training
+        if self.is_wanted:
             self.inputs.append(rows.detach())
 
     def __reduce__(self) -> tuple[type[InputTap], tuple[()]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from downslope.trace import Spectrum
 from downslope.watching._rows import WatchedRows
-from downslope.watching._seen import ClassRecalls, SeenRows, comparable, scores_of_classes
+from downslope.watching._seen import BatchOrder, ClassRecalls, SeenRows, comparable, scores_of_classes
 from downslope.watching.torch._curvature import CurvatureEnds, ends_of
 from downslope.watching.torch._facts import network_facts
 from downslope.watching.torch._library import Module, Tensor, torch
@@ -92,7 +92,8 @@ class Recorder:
         self._facts: dict[str, Any] = {}
         self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
         self._scores: list[np.ndarray] = []
-        self._recalls = ClassRecalls()
+        self._recalls, self._order = ClassRecalls(), BatchOrder()
+        self.modes: Callable[[], dict[str, bool | None]] = dict  # of evaluations and steps, as facts
         self._reached: set[str] = set()
         self._moved = np.zeros(len(parts.labels), bool)  # parts with a gradient other than 0
         self._unread: dict[str, str] = {}  # parts that no layer was read from, and the operation that uses each
@@ -258,7 +259,10 @@ class Recorder:
                 if sight.classes is not None:
                     self._seen.count(sight.classes.double().cpu().numpy())
                 if sight.recalls is not None:
-                    self._recalls.add(sight.recalls.double().cpu().numpy())
+                    counts = sight.recalls.double().cpu().numpy()
+                    self._recalls.add(counts)
+                    if len(step.losses) == 1:  # of several only the first is looked at
+                        self._order.add(counts[0])
                 if sight.score is not None:
                     self._scores.append(sight.score.double().cpu().numpy())
                 noise = sight.noise_scale()
@@ -315,6 +319,7 @@ class Recorder:
         loss = facts.pop("loss_facts", None)
         if loss:
             self._rows.facts["loss"] = {**(self._rows.facts.get("loss") or {}), **loss}
+        facts |= self.modes()
         facts["held"] = self._parts.held
         facts["not_stepped"] = self._parts.not_stepped
         if self._reached:
@@ -323,6 +328,15 @@ class Recorder:
             aside = {*self._parts.held, *self._parts.not_stepped, *self._reached, *moved}
             facts["cut_off"] = [name for name in self._parts.labels if name not in aside]
         return facts
+
+    def settle(self) -> None:
+        """Renew the facts for the last time, with those that are measured once."""
+        if self._facts:
+            self._rows.facts["network"] = self._network()
+        self.renew_data()
+        order = self._order.facts()
+        if order:
+            self._rows.facts["data"] = {**(self._rows.facts.get("data") or {}), **order}
 
     def renew_data(self) -> None:
         """Renew the facts on the rows that were seen."""

@@ -82,6 +82,7 @@ class TorchInstrument:
         self._seen = SeenRows(most_rows)
         self._recorder = Recorder(self._model, self._parts, rows, self._seen, len(optimizers), self._scaler is not None)
         self._recorder.criterion = criterion
+        self._recorder.modes = lambda: self._tap.modes
         self._open: StepRecord | None = None
         self._stepped: set[int] = set()
         self._pending: list[StepRecord] = []
@@ -156,7 +157,7 @@ class TorchInstrument:
     def close(self) -> None:
         """Take the hooks out, and compare the rows that were seen for the last time."""
         self._seen.settle()
-        self._guarded(self._recorder.renew_data)
+        self._guarded(self._recorder.settle)
         self._is_closed = True
         for hook in self._hooks:
             hook.remove()
@@ -194,7 +195,7 @@ class TorchInstrument:
             self._open = StepRecord(self._number)
             self._states = getattr(self._scaler, "_per_optimizer_states", None)
             self._open.scale = self._scale_now()
-        self._tap.rows_without_gradient = 0
+        self._tap.begin_step()
         step: StepRecord = self._open
         cell: list[Tensor] = []
         if not isinstance(value, torch.Tensor):
@@ -359,6 +360,7 @@ class TorchInstrument:
 
     def score(self) -> dict[str, float]:
         """Return how well the batches of the looks since the last time were predicted, before their steps."""
+        self._tap.end_evaluation()
         return self._recorder.score()
 
 

@@ -1,0 +1,174 @@
+"""Loops of PyTorch with one fault each that only the loop can have, beside the same loop without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from needing import needs
+
+import downslope as ds
+
+torch = needs("torch")
+nn, functional = torch.nn, torch.nn.functional
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def rows(spread: float, *, labels: bool = True) -> tuple[Any, Any]:
+    """Return 800 rows around four centres with their classes, or with random ones."""
+    random = np.random.default_rng(1)
+    classes = random.integers(4, size=800)
+    inputs = random.normal(size=(4, 12))[classes] + spread * random.normal(size=(800, 12))
+    wanted = classes if labels else random.permutation(classes)
+    return torch.tensor(inputs, dtype=torch.float32), torch.tensor(wanted)
+
+
+def modes(after: bool, before: bool, *, dropout: float = 0.5) -> ds.Trace:
+    """Train with evaluations: whether the model is put into evaluation mode before, and into training mode after."""
+    torch.manual_seed(6)
+    inputs, targets = rows(1.3)
+    model = nn.Sequential(nn.Linear(12, 48), nn.ReLU(), nn.Dropout(dropout), nn.Linear(48, 4))
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    watch = ds.watch(model, optimizer)
+    for step in range(160):
+        chosen = torch.arange(32) + 32 * (step % 20)
+        value = functional.cross_entropy(model(inputs[chosen]), targets[chosen])
+        watch.loss(value)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 40 == 39:
+            if before:
+                model.eval()
+            with torch.no_grad():
+                right = model(inputs[640:]).argmax(1) == targets[640:]
+            watch.evaluation(validation_accuracy=float(right.float().mean()))
+            if after:
+                model.train()
+    return watch.close()
+
+
+@pytest.mark.parametrize(
+    ("loop", "words"),
+    [
+        ({"before": False, "after": True}, "in training mode when it was evaluated"),
+        ({"before": True, "after": False}, "The last steps were taken in evaluation mode"),
+        ({"before": True, "after": True}, ""),
+        ({"before": False, "after": True, "dropout": 0.0}, ""),  # both modes compute the same
+    ],
+)
+def test_the_mode_of_evaluations_and_steps_is_noticed(loop: dict[str, Any], words: str) -> None:
+    found = {finding.symptom: finding.sentence for finding in ds.diagnose(modes(**loop))}
+    assert words in found.get("evaluation_mismatch", "")
+    assert bool(words) == ("evaluation_mismatch" in found)
+
+
+def in_order(sort: bool) -> ds.Trace:
+    """Train on a stream of rows, sorted by class or not."""
+    torch.manual_seed(7)
+    inputs, targets = rows(1.0)
+    order = torch.argsort(targets) if sort else torch.randperm(len(targets))
+    model = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    watch = ds.watch(model, optimizer)
+    for step in range(400):
+        chosen = order[(torch.arange(32) + 32 * step) % len(order)]
+        value = functional.cross_entropy(model(inputs[chosen]), targets[chosen])
+        watch.loss(value)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return watch.close()
+
+
+def test_a_stream_in_the_order_of_its_classes_is_noticed() -> None:
+    assert ds.diagnose(in_order(sort=True))[0].symptom == "data_order"
+    shuffled = in_order(sort=False)
+    # Of random batches of 32 rows about one part in 32 of the variance lies between them.
+    assert shuffled.facts["data"]["between_batches"] < 0.1
+    assert "data_order" not in ds.diagnose(shuffled).symptoms
+
+
+def test_what_reproduces_its_inputs_is_not_held_against_a_copy_of_them() -> None:
+    torch.manual_seed(8)
+    inputs, _ = rows(1.0)
+    model = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 4), nn.ReLU(), nn.Linear(4, 12))
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    watch = ds.watch(model, optimizer)
+    for step in range(600):
+        chosen = torch.randint(640, (32,), generator=torch.Generator().manual_seed(step))
+        value = functional.mse_loss(model(inputs[chosen]), inputs[chosen])
+        watch.loss(value)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 100 == 99:
+            with torch.no_grad():
+                share = (model(inputs[640:]) - inputs[640:]).square().mean() / inputs[640:].var()
+            watch.evaluation(validation_r2=1 - float(share))
+    assert not [finding for finding in ds.diagnose(watch.close()) if finding.severity is ds.Severity.PROBLEM]
+
+
+def test_letters_that_are_never_the_likeliest_are_no_ignored_classes() -> None:
+    torch.manual_seed(9)
+    random = np.random.default_rng(0)
+    likely, text = random.dirichlet(np.full(8, 0.3), 8), [0]
+    for _ in range(6000):
+        text.append(int(random.choice(8, p=likely[text[-1]])))
+    letters = torch.tensor(text)
+    model = nn.Sequential(nn.Embedding(8, 16), nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 8))
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    watch = ds.watch(model, optimizer)
+    for _ in range(300):
+        chosen = letters[torch.randint(5900, (16, 1)) + torch.arange(17)]
+        value = functional.cross_entropy(model(chosen[:, :-1]).reshape(-1, 8), chosen[:, 1:].reshape(-1))
+        watch.loss(value)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    trace = watch.close()
+    assert "imbalanced_classes" not in ds.diagnose(trace).symptoms
+    assert "data_order" not in ds.diagnose(trace).symptoms
+
+
+class Attention(nn.Module):
+    """A small vision transformer: patches, two encoder layers, a mean over positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inward, self.places = nn.Linear(16, 32), nn.Parameter(torch.randn(1, 16, 32) * 0.02)
+        layer = nn.TransformerEncoderLayer(32, 4, 64, 0.1, batch_first=True, norm_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(32, 4)
+
+    def forward(self, images: Any) -> Any:
+        patches = functional.unfold(images, 4, stride=4).transpose(1, 2)
+        return self.head(self.encoder(self.inward(patches) + self.places[:, : patches.shape[1]]).mean(1))
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-4])
+def test_a_transformer_at_a_low_rate_has_no_plateau_and_all_its_steps(rate: float) -> None:
+    torch.manual_seed(10)
+    random = np.random.default_rng(3)
+    classes = random.integers(4, size=600)
+    images = torch.tensor(0.7 * random.normal(size=(4, 1, 8, 8))[classes] + random.normal(size=(600, 1, 8, 8))).float()
+    targets, model = torch.tensor(classes), Attention()
+    optimizer = torch.optim.AdamW(model.parameters(), rate)
+    watch = ds.watch(model, optimizer)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(120):
+        chosen = torch.randint(600, (32,), generator=generator)
+        value = functional.cross_entropy(model(images[chosen]), targets[chosen])
+        watch.loss(value)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    trace = watch.close()
+    found = ds.diagnose(trace)
+    assert trace.steps_taken == 120
+    assert "119" not in str(found)
+    assert not {"plateau", "vanishing_gradients", "poor_initialisation"} & set(found.symptoms)
