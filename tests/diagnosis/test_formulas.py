@@ -24,6 +24,9 @@ TAILS = [
     ("2atan(x) + y²", {"x": 0, "y": 1}, "newton"),  # ends at −5e9: what moves x says nothing of y
     ("tanh(x)", {"x": 0}, "bfgs"),
     ("tanh(x)", {"x": 0}, "newton"),  # ends so far away that squares of distances overflow
+    ("x²y² + e^(-x)", {"x": 1, "y": 1}, "bfgs"),  # a jitter of y moves the value by more than is left along x
+    ("1/(x² + y² + 1)", {"x": 1, "y": 1}, "bfgs"),  # falls along both tangents and outward, rises inward
+    ("1/(1 + x² + 3y² + z²)", {"x": 1, "y": 1, "z": 2}, "bfgs"),
 ]
 SADDLES = [
     ("2x² - y⁶", {"x": 1, "y": 0}),
@@ -40,6 +43,8 @@ MINIMA = [
     ("1e-6x² + 1e6y²", {"x": 0, "y": 0}),
     ("(x + y)²", {"x": 1, "y": 2}),
     ("x² + 1/x²", {"x": 2}),
+    ("(x - 1)⁴", {"x": 1}),
+    ("x⁶ + (y - 2)⁴", {"x": 0, "y": 2}),
 ]
 KINKS = [
     ("|x - 1|", {"x": 3}, DESCENT, 0.3),
@@ -92,6 +97,20 @@ def test_a_curvature_that_fades_on_the_way_proves_no_minimum():
 def test_a_minimum_at_any_scale_and_offset(formula, start):
     rate = 1e-7 if "1e6" in formula else 0.05
     assert ds.diagnose(descended(formula, start, rate=rate, steps=2000)).symptoms[0] == "converged"
+
+
+def test_level_ground_is_no_inflection():
+    above = ds.diagnose(ds.descend("sign(x)", {"x": 1}))[0].sentence
+    assert "inflection" not in above
+    assert "level" in above
+    assert "inflection" in ds.diagnose(ds.descend("(x - 1)³ + (x - 1)⁴", {"x": 1}))[0].sentence
+    everywhere = ds.diagnose(ds.descend("f(x) = 5", {"x": 1}))[0].sentence
+    assert "the value is the same" in everywhere
+
+
+def test_a_slope_that_looks_the_same_has_not_fallen():
+    sentence = ds.diagnose(descended("x²e^(-x²)", {"x": 5}, rate=0.5, steps=2000))[0].sentence
+    assert sentence.startswith("The slope is 3.333")
 
 
 def test_a_flat_limit_that_is_a_minimum_is_no_saddle():

@@ -40,6 +40,7 @@ _ROUND = 9  # digits of the scale to which a place is rounded
 _CLEAR = 1e-6  # of a value: a smaller change is no growth
 _DECIDED = 1e-7  # of the highest curvature: a lowest one above it decides the kind
 _FADED = 1e-3  # of the lowest curvature at the start: one below it may be on its way to 0 or below
+_FAR_OFF = 0.1  # of the scale: a flat point farther away than this is not the one that the descent came to
 _KINKED = 1.15  # |x|ᵖ with a smaller p has no derivative there, whatever the gradient close by
 _SHARP = 1.8  # |x|ᵖ with a smaller p has no finite curvature at its bottom
 _BEYOND = 0.09  # of a swing, on both sides of it
@@ -125,10 +126,15 @@ class _Look:
         start = self._points[0]
         self._start_scale = _length(start) or 1.0
         self.scale = max(_length(row) for row in (start, self.end, self.end - start)) or 1.0
-        self._noise = self._rounding()
+        self._noises = self._roundings()
+        self._noise = float(np.max(self._noises))
 
-    def _rounding(self) -> float:
-        """Return how far rounding moves the value: a sum of large terms that cancel moves more than its result."""
+    def _roundings(self) -> np.ndarray:
+        """Return how far rounding moves the value along each axis, shape (size,).
+
+        A sum of large terms that cancel moves more than its result. What a jitter of y does to the value says nothing
+        of a ray along x, on which y stays as it is.
+        """
         own = 4 * np.finfo(float).eps * abs(self.value)
         start = self._points[0]
         # Each coordinate by its own length: a jitter of 5e9 along x says nothing of y near 0.
@@ -137,10 +143,13 @@ class _Look:
         ways = np.concatenate([np.diag(lengths), -np.diag(lengths)])
         rows = self.end + (_JITTERS[:, None, None] * ways).reshape(-1, len(self.end))
         slope = _length(self._gradient * lengths) * _JITTERS[-1]
-        moved = np.abs(self._values(rows) - self.value)
-        moved = moved[np.isfinite(moved)]
-        jitter = 4 * (float(np.max(moved, initial=0.0)) - 2 * slope)
-        return max(own, jitter, self._quantum(own))
+        moved = np.abs(self._values(rows) - self.value).reshape(-1, 2, len(self.end))
+        jitters = 4 * (np.max(np.where(np.isfinite(moved), moved, 0.0), axis=(0, 1)) - 2 * slope)
+        return np.maximum(jitters, max(own, self._quantum(own)))
+
+    def _noise_along(self, ray: np.ndarray) -> float:
+        """Return how far rounding moves the value along a ray."""
+        return float(np.max(self._noises[ray != 0]))
 
     def _quantum(self, own: float) -> float:
         """Return the smallest change that the value can show; 0 where it follows the slope to its own rounding.
@@ -169,7 +178,8 @@ class _Look:
         rises, edge, endless = False, False, None
         rows = self.end + (near[:, None] * rays[:, None, :]).reshape(-1, len(self.end))
         for ray, changes in zip(rays, self._values(rows).reshape(len(rays), -1) - self.value, strict=True):
-            first = _first(changes, self._noise)
+            noise = self._noise_along(ray)
+            first = _first(changes, noise)
             if first is None:
                 edge |= bool(np.any(np.isnan(changes[near <= self.scale])))
                 continue
@@ -186,6 +196,10 @@ class _Look:
             endless = self._endless_from_start() or endless
         described = [self._fall(*fall, falls) for fall in falls]
         nearest = min(described, key=lambda fall: (not fall["both_ways"], fall["distance"]), default=None)
+        if reach[0] > _REACHES[0] * _FAR_OFF * self.scale:
+            # No flat point is near: that the value falls both ways across the slope makes it no saddle.
+            down = -self._gradient / _length(self._gradient)
+            nearest = next((fall for fall in described if np.allclose(fall["along"], down, atol=1e-6)), nearest)
         return {"falls": nearest, "rises": rises, "edge": edge, "endless": endless}
 
     def _reach(self) -> np.ndarray:

@@ -191,6 +191,9 @@ def _kind(evidence: Evidence) -> EndState | None:
         return _kind_of_falling(evidence, around, around.falls)
     if end.spectrum is None:
         return EndState.AT_MINIMUM if evidence.decrease > 0 else EndState.FLAT
+    # Values that rise all around prove a minimum where slope and curvature are zero, as those of x⁴ at 0.
+    if end.gradient_norm == 0 and around is not None and around.judged == "minimum":
+        return EndState.AT_MINIMUM
     if end.is_level and not (end.is_bowl and (end.newton_length or 0.0) <= NEAR * (end.scale or 1.0)):
         return EndState.FLAT
     if around is not None and around.edge and end.gradient_norm > 0 and not end.is_bowl:

@@ -61,6 +61,10 @@ def _sentence(evidence: Evidence) -> str:
     if around is not None and around.falls is not None:
         return f"{_slope(evidence)}{_ahead(evidence, around, around.falls)} {_moved(evidence)}"
     if end.gradient_norm == 0 and end.size == 0:
+        if around is not None and around.judged == "level" and not around.edge:
+            if around.rises:
+                return "The ground around the end is level, and the value is lower nowhere that was looked at."
+            return "The ground is level: the value is the same wherever it was looked at around the end."
         return "Slope and curvature are both 0 here, so a minimum cannot be told from a shelf."
     if order is not None and math.isfinite(order) and order < 10:
         return (
@@ -80,7 +84,7 @@ def _sentence(evidence: Evidence) -> str:
 def _slope(evidence: Evidence) -> str:
     """Return the size of the slope, beside that of the start where it is smaller."""
     last, first = evidence.gradient_norm[-1], evidence.gradient_norm[0]
-    if last < first:
+    if last < first and number(last) != number(first):
         return f"The slope has fallen from {number(first)} to {number(last)}"
     return f"The slope is {number(last)}"
 
@@ -88,6 +92,11 @@ def _slope(evidence: Evidence) -> str:
 def _ahead(evidence: Evidence, around: Surroundings, fall: Fall) -> str:
     """Return where the value falls on."""
     heading = around.heading(fall.along)
+    if evidence.end.gradient_norm == 0 and around.judged == "level":
+        return (
+            f", and the ground around is level, but this is not the lowest value: it falls as {heading}, by "
+            f"{number(-fall.change)} at a distance of {number(fall.distance)}."
+        )
     if len(fall.along) == 1 and evidence.end.gradient_norm == 0:
         return f" at a horizontal inflection: the value falls on as {heading}."
     return (
