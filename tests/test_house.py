@@ -91,7 +91,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # order of rows, and task.
     # Five write pages of the lab into files: what to export, the two pages, packing, and the streams of their buttons.
     # Two read tables line by line: lines as cells, and their headings.
-    assert len(lines) <= 502
+    # One holds what the notation of formulas leaves out: kinds of bars and multiplication signs.
+    assert len(lines) <= 503
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -2,6 +2,7 @@
 
 At each distance the lowest and the highest change of the value are sought over all directions. A kind is decided by
 three distances in a row that show the same signs; the smallest count at which rounding does not hide the changes.
+`value_noise` estimates how far rounding alone moves a value.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _NUDGE = 1e-3  # share of a distance over which a second difference of the chang
 _NUDGE_AT_KINKS = 1e-6  # the same where the value may bend within a thousandth of the distance
 _TURNS = np.array([[-1.0], [-0.5], [0.5], [1.0]])
 _DECIDED = {"+", "-", "+-"}
+_JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the lengths: how far rounding alone moves the value
 _KINDS = {"+": "minimum", "0+": "minimum", "-": "maximum", "0-": "maximum"}
 
 
@@ -137,3 +139,55 @@ def _signs(look: Look, level: bool) -> str:
     if down:
         return "0-" if level or look.highest >= -margin else "-"
     return "0"
+
+
+def value_noise(
+    values: Callable[[np.ndarray], np.ndarray],
+    point: np.ndarray,
+    value: float,
+    gradient: np.ndarray,
+    lengths: np.ndarray,
+    scale: float,
+) -> np.ndarray:
+    """Return how far rounding moves the value along each axis, shape (size,).
+
+    A sum of large terms that cancel moves more than its result. Each coordinate has its own length: a jitter of 5·10⁹
+    along x says nothing of y near 0, nor what a jitter of y does of a ray along x, on which y stays as it is.
+
+    Args:
+        values: rows of coordinates, shape (rows, size), to values.
+        point: shape (size,).
+        value: the value there.
+        gradient: the gradient there, shape (size,).
+        lengths: a length for each coordinate, above 0.
+        scale: the length that distances from the point are held against.
+    """
+    own = 4 * float(np.finfo(float).eps) * abs(value)
+    ways = np.concatenate([np.diag(lengths), -np.diag(lengths)])
+    rows = point + (_JITTERS[:, None, None] * ways).reshape(-1, len(point))
+    slope = float(np.linalg.norm(gradient * lengths)) * _JITTERS[-1]
+    moved = np.abs(values(rows) - value).reshape(-1, 2, len(point))
+    jitters = 4 * (np.max(np.where(np.isfinite(moved), moved, 0.0), axis=(0, 1)) - 2 * slope)
+    return np.maximum(jitters, max(own, _quantum(values, point, value, gradient, scale, own)))
+
+
+def _quantum(
+    values: Callable[[np.ndarray], np.ndarray],
+    point: np.ndarray,
+    value: float,
+    gradient: np.ndarray,
+    scale: float,
+    own: float,
+) -> float:
+    """Return the smallest change that the value can show; 0 where it follows the slope to its own rounding.
+
+    ln(1 + e^(−x)) changes in steps of 1e−16 far out, though it is 1e−11 itself.
+    """
+    slope = float(np.linalg.norm(gradient))
+    if not slope > 0:
+        return 0.0
+    distances = scale * 10.0 ** np.arange(-12.0, -3.0)
+    changes = np.abs(values(point - distances[:, None] * gradient / slope) - value)
+    hidden = (changes == 0) & (slope * distances > 4 * own)
+    shown = changes[(changes > 0) & np.isfinite(changes)]
+    return 8 * float(np.min(shown)) if np.any(hidden) and len(shown) else 0.0

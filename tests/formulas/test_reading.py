@@ -109,6 +109,16 @@ VALUES: list[tuple[str, dict[str, float], float]] = [
     ("e⁻ˣ²", {"x": 0.5}, math.exp(-0.25)),
     ("Pi x", {"x": 2}, 2 * math.pi),
     ("z = f(x, y) = x² + y", {"x": 2, "y": 3}, 7),
+    # bars
+    ("|2|x| - 3|", {"x": -1}, 1),
+    ("|3|x - 1| - 2|", {"x": 1}, 2),
+    ("|x|x - 2||", {"x": -1}, 3),
+    ("|2x|x||", {"x": -3}, 18),
+    ("|x + |x|x| - 2||", {"x": -1}, 2),
+    ("|x||x - 1|", {"x": -1}, 2),
+    ("|2|x", {"x": -3}, -6),
+    ("x² — 3x", {"x": 2}, -2),
+    ("lb(8) + ld(x)", {"x": 4}, 5),
 ]
 
 
@@ -169,6 +179,20 @@ def test_the_value_is_as_meant(text: str, point: dict[str, float], value: float)
         ("N(t) = N₀e^(-λt)", "N(t, N_0, λ)"),
         ("(x < 3)", "comparison"),
         ("{xy if (x, y) < (0, 0), 1 otherwise}", "equal or different"),
+        ("arcsinx", "arcsin(x)"),
+        ("secx + 1", "sec(x)"),
+        ("xcot2x", "x·cot(2x)"),
+        ("log2x", "log2(x)"),
+        ("I₀(x)", "I₀·(…)"),
+        ("1,000.5x", "1000.5"),
+        ("1.000,5x", "1000.5"),
+        ("V/R e^(-t/τ)", "(V/R)·e^…"),
+        ("U(r) = 4ε((σ/r)^12 - (σ/r)^6)", "U(r, ε, σ)"),
+        ("f(x) = f(x) + 1", "both sides"),
+        ("f(x) = 2f + x", "both sides"),
+        ("max(x)", "2 arguments or more"),
+        ("√-x", "√(-x)"),
+        ("clip(x, 0, 1)", "min(max("),
     ],
 )
 def test_a_refusal_says_what_to_write(text: str, mention: str) -> None:
@@ -189,10 +213,27 @@ def test_a_refusal_says_what_to_write(text: str, mention: str) -> None:
         ("tg(x)", "tg is read as tan"),
         ("d/dx x² + 1", "up to the next + only"),
         ("2¾x", "2 + 3/4"),
+        ("x^1/2", "write x^(1/2)"),
+        ("(x + 1)^-1/3", "^(-1/3)"),
+        ("2^-2x", "the exponent in 2^-2 is -2 only"),
+        ("x 2 + 3x", "write x^2 for a power"),
+        ("√2x", "√2·x"),
+        ("|x|y|z|", "from left to right"),
     ],
 )
 def test_a_guess_is_noted(text: str, note: str) -> None:
     assert any(note in each for each in formula(text).notes)
+
+
+@pytest.mark.parametrize("text", ["x^2/2", "|x| + |y|", "2 x", "√(2)x", "√x", "x^(1/2)", "||x| - 1|", "|x|/2"])
+def test_plain_notation_has_no_note(text: str) -> None:
+    assert formula(text).notes == ()
+
+
+def test_a_formula_in_backquotes_is_no_name() -> None:
+    assert formula("`x^2 + 1`")(x=3) == 10
+    assert formula("`Time (s)` + 1", columns=["Time (s)"]).columns == ("Time (s)",)
+    assert formula("`Time (s)`", columns=["Time (s)"]).columns == ("Time (s)",)
 
 
 def test_over_a_table_a_letter_before_a_column_is_its_factor() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from downslope._judge import judge
+from downslope._looks import value_noise
 from downslope._types import Plain
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan
@@ -26,7 +27,6 @@ _NEAR, _FAR = -8, 12  # powers of ten of the point's scale: nearest and farthest
 _PER_DECADE = 8
 # The bottom of |x|ᵖ lies p − 1 Newton lengths away: beyond 8 of them every bottom of order up to 8 has turned up.
 _REACHES = (8.0, 32.0)
-_JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the scale: how far rounding alone moves the value
 _LEVELS, _CELLS = 7, 64  # of a zoom: each level is 32 times as fine as the one before
 _LASTING = 0.9  # of a decrease that must stay from level to level or from decade to decade, for it to be endless
 _ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances that tell the order of a bottom
@@ -126,44 +126,14 @@ class _Look:
         start = self._points[0]
         self._start_scale = _length(start) or 1.0
         self.scale = max(_length(row) for row in (start, self.end, self.end - start)) or 1.0
-        self._noises = self._roundings()
-        self._noise = float(np.max(self._noises))
-
-    def _roundings(self) -> np.ndarray:
-        """Return how far rounding moves the value along each axis, shape (size,).
-
-        A sum of large terms that cancel moves more than its result. What a jitter of y does to the value says nothing
-        of a ray along x, on which y stays as it is.
-        """
-        own = 4 * np.finfo(float).eps * abs(self.value)
-        start = self._points[0]
-        # Each coordinate by its own length: a jitter of 5e9 along x says nothing of y near 0.
         lengths = np.max(np.abs([start, self.end, self.end - start]), axis=0)
         lengths = np.where(lengths > 0, lengths, self._start_scale)
-        ways = np.concatenate([np.diag(lengths), -np.diag(lengths)])
-        rows = self.end + (_JITTERS[:, None, None] * ways).reshape(-1, len(self.end))
-        slope = _length(self._gradient * lengths) * _JITTERS[-1]
-        moved = np.abs(self._values(rows) - self.value).reshape(-1, 2, len(self.end))
-        jitters = 4 * (np.max(np.where(np.isfinite(moved), moved, 0.0), axis=(0, 1)) - 2 * slope)
-        return np.maximum(jitters, max(own, self._quantum(own)))
+        self._noises = value_noise(values, self.end, self.value, self._gradient, lengths, self.scale)
+        self._noise = float(np.max(self._noises))
 
     def _noise_along(self, ray: np.ndarray) -> float:
         """Return how far rounding moves the value along a ray."""
         return float(np.max(self._noises[ray != 0]))
-
-    def _quantum(self, own: float) -> float:
-        """Return the smallest change that the value can show; 0 where it follows the slope to its own rounding.
-
-        ln(1 + e^(−x)) changes in steps of 1e−16 far out, though it is 1e−11 itself.
-        """
-        slope = _length(self._gradient)
-        if not slope > 0:
-            return 0.0
-        distances = self.scale * 10.0 ** np.arange(-12.0, -3.0)
-        changes = np.abs(self._values(self.end - distances[:, None] * self._gradient / slope) - self.value)
-        hidden = (changes == 0) & (slope * distances > 4 * own)
-        shown = changes[(changes > 0) & np.isfinite(changes)]
-        return 8 * float(np.min(shown)) if np.any(hidden) and len(shown) else 0.0
 
     # --- along rays ----------------------------------------------------------------------------------------------
 

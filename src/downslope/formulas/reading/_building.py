@@ -286,9 +286,8 @@ def _call(token: Token, arguments: tuple[Expression, ...], words: Words) -> Expr
     least, most = FUNCTIONS[token.text].arity
     if len(arguments) < least or (most is not None and len(arguments) > most):
         hint = "write a base as log_3(x)" if token.text == "ln" else None
-        raise words.fail(
-            f"{token.text} takes {least} argument{'s' if least > 1 else ''}, not {len(arguments)}", token, hint
-        )
+        needed = f"{least} argument{'s' if least > 1 else ''}{' or more' if most is None else ''}"
+        raise words.fail(f"{token.text} takes {needed}, not {len(arguments)}", token, hint)
     if token.text in ORDERED:
         order = constant_value(arguments[0])
         lowest = 1 if token.text == "polygamma" else 0

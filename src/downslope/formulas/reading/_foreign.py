@@ -37,13 +37,14 @@ SAME: dict[str, str] = {
     **dict.fromkeys(("logistic", "logsig"), "sigmoid"),
     **dict.fromkeys(("tgamma", "gammafunction"), "gamma"),
     "gammln": "lgamma",
+    **dict.fromkeys(("lb", "ld"), "log2"),
     **dict.fromkeys(("psi", "ψ"), "digamma"),
     **dict.fromkeys(("jv", "jn"), "besselj"),
     "avg": "mean",
 }
 # Of these, the ones that are ordinary letters or words elsewhere are functions before a parenthesis only.
 _ONLY_CALLED_TEXT = """
-sh ch th tg cth sch arch arth arsh power pow absolute remainder maximum minimum psi ψ jv jn avg loge logn
+sh ch th tg cth sch arch arth arsh power pow absolute remainder maximum minimum psi ψ jv jn avg loge logn lb ld
 """
 ONLY_CALLED = frozenset(_ONLY_CALLED_TEXT.split())
 
@@ -72,7 +73,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
         "equations are not solved; minimise (left - right)² instead",
     ),
     ("argmin argmax", "the place of an extreme value", _SEARCH),
-    ("sup inf supremum infimum minimize maximize", "an extreme value", _SEARCH),
+    ("sup inf supremum infimum minimize maximize minimise maximise", "an extreme value", _SEARCH),
     ("Re Im re im arg conj conjugate cis complex", "a complex number", _COMPLEX),
     ("det tr trace transpose inv diag rank dot cross eye Matrix", "a matrix operation", _MATRIX),
     ("matrix begin end pmatrix bmatrix", "a matrix or a table", _MATRIX),
@@ -91,6 +92,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("return def function import print", "a word of a program", "write the expression alone: x**2 + 1"),
     ("gcd lcm hcf isprime prime totient", "a function of whole numbers", "it has no derivative"),
     ("round rint nint", "rounding", "write floor(x + 1/2)"),
+    ("clip clamp", "a value held between two bounds", "write min(max(x, 0), 1)"),
     ("trunc fix", "rounding towards zero", "write sign(x)·floor(|x|)"),
     ("frac fract", "the fractional part", "write x - floor(x) or mod(x, 1)"),
     ("log1p", "a logarithm", "write ln(1 + x)"),
@@ -128,9 +130,18 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
         "formulas have gamma, digamma, erf, erfc and J₀, J₁, …",
     ),
     (
-        "besseli besselk bessely i0 i1 k0 k1 y0 y1 Y_0 Y_1 I_0 I_1 K_0 K_1 iv kv yv",
+        "besseli besselk bessely i0 i1 k0 k1 y0 y1 iv kv yv",
         "a Bessel function",
         "formulas have those of the first kind: J₀(x), J₁(x), …",
+    ),
+    *(
+        (
+            f"{letter}_{order}",
+            "a Bessel function",
+            f"formulas have those of the first kind: J₀(x), J₁(x), …; write {letter}{'₀₁'[order]}·(…) for a product",
+        )
+        for letter in "YIK"
+        for order in (0, 1)
     ),
     ("DiracDelta dirac kronecker", "a delta function", "it has no value as a formula"),
     ("rect tri boxcar", "a function by cases", "write {1 if |x| < 1/2, 0 otherwise}"),

@@ -34,7 +34,7 @@ class Token:
 _FRACTIONS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"
 SIGNS: dict[str, str] = {
     **dict.fromkeys("+﹢", "PLUS"),
-    **dict.fromkeys("-−–‐‑‒﹣", "MINUS"),
+    **dict.fromkeys("-−–—‐‑‒﹣", "MINUS"),
     **dict.fromkeys("*×·⋅∗∙•‧・✕⨯\u2062", "TIMES"),
     **dict.fromkeys("/÷∕⁄", "SLASH"),
     "^": "POWER",
@@ -221,6 +221,8 @@ _SPACES = " \u00a0\u2007\u2008\u2009\u202f"
 _GROUPED = re.compile(rf"[0-9]{{1,3}}(?:(?:[{_SPACES}]|\\[,;:! ]|\{{,\}})[0-9]{{3}})+(?![0-9])(?:\.[0-9]+)?(?![0-9.])")
 _MARKED = re.compile(r"[0-9]{1,3}(?:['’_][0-9]{3})+(?![0-9])")
 _COMMAS = re.compile(r"[0-9]+(?:,[0-9]+)+")
+# 1,000.5 and 1.000,5, with the decimals last.
+_BOTH_MARKS = re.compile(r"[0-9]{1,3}(?:(?:,[0-9]{3})+\.|(?:\.[0-9]{3})+,)[0-9]+(?![0-9.,])")
 
 
 def numeral(text: str, position: int, output: list[Token], notes: list[str]) -> int:
@@ -262,6 +264,12 @@ def commas_checked(output: list[Token], text: str) -> None:
             opened.pop()
         elif token.kind == "COMMA" and text[token.position + 1 : token.position + 2].isdigit() and index:
             before = output[index - 1]
+            both = _BOTH_MARKS.match(text, before.position) if before.kind == "NUMBER" else None
+            if both is not None and token.position < both.end() and not (opened and opened[-1]):
+                *thousands_typed, decimals = re.split("[.,]", both.group())
+                hint = f"write {''.join(thousands_typed)}.{decimals}"
+                message = "the digits of a number stand together, with a decimal point"
+                raise _fail(message, text, before.position, both.end(), hint)
             match = _COMMAS.match(text, before.position) if before.kind == "NUMBER" else None
             if match is None or token.position >= match.end():
                 continue

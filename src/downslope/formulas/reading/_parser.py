@@ -56,6 +56,7 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
         raise FormulaError(f"a formula is text, not {type(text).__name__}", hint='for example formula("x² - 4x + 5")')
     columns = _checked_columns(columns)
     notes: list[str] = []
+    text = _without_quotes(text, columns)
     pieces = with_columns(unwrapped(tokens(text, notes), text), columns, text)
     name, declared, pieces, note = header(text, pieces)
     words = Words(text, declared, columns, notes, name=name)
@@ -84,6 +85,13 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
         has_header=declared is not None,
     )
     return read if units is None else read.with_units(checked_units(units, read))
+
+
+def _without_quotes(text: str, columns: Collection[str]) -> str:
+    """Return a formula without the backquotes that Markdown puts around it, unless they hold the name of a column."""
+    inside = text.strip().removeprefix("`").removesuffix("`")
+    is_quoted = len(inside) == len(text.strip()) - 2 and "`" not in inside
+    return inside if is_quoted and inside.strip() and not columns else text
 
 
 def _checked_columns(columns: Collection[str]) -> Collection[str]:

@@ -11,19 +11,14 @@ from dataclasses import replace
 from downslope.formulas.expressions import SPELLINGS
 from downslope.formulas.reading._cases import Cases
 from downslope.formulas.reading._header import marked_derivatives
+from downslope.formulas.reading._implied import BEGINS_OPERAND, CALLS, ENDS_TERM, closing_bars, multiplied
 from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._words import Words, named
 
 # Each level costs several Python frames; this stays well below the recursion limit.
 _DEEPEST = 100
-# Kinds of token that end a denominator, end an operand and begin one.
-_ENDS_TERM = {"PLUS", "MINUS", "COMMA", "IF", "OTHERWISE", "SEPARATOR", "RELATION", "AND", "OR", "EQUALS"}
-_ENDS_QUOTIENT = {*_ENDS_TERM, "TIMES", "SLASH", "MODULO"}
 _CLOSES = {"(": ")", "[": "]", "{": "}", "|": "|", "⌊": "⌋", "⌈": "⌉"}
 _ROUNDS = {"⌊": "floor", "⌈": "ceil"}
-_ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE", "PIECES_CLOSE", "BANG", "DEGREE"}
-_CALLS = {"FUNCTION", "LOGARITHM", "BESSEL", "CHOICE", "SERIES", "DERIVATIVE"}
-_BEGINS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "OPEN", "BAR_OPEN", "PIECES_OPEN", *_CALLS}
 # Signs of other notations, with what to say where they are left over.
 _LEFT_OVER = {
     "PRIME": (
@@ -54,7 +49,7 @@ def resolve(tokens: list[Token], words: Words) -> list[Token]:
     for token in structured:
         if token.kind in _LEFT_OVER:
             raise words.fail(_LEFT_OVER[token.kind][0], token, _LEFT_OVER[token.kind][1])
-    return _multiplied(structured, words)
+    return multiplied(structured, words)
 
 
 def _indices(tokens: list[Token]) -> Iterator[str]:
@@ -73,11 +68,13 @@ def _closed(tokens: list[Token], words: Words) -> list[Token]:
     """Return the tokens with bars marked as opening or closing; check that parentheses match and their depth."""
     output: list[Token] = []
     opened: list[Token] = []
-    for token in tokens:
+    closing, is_ambiguous = closing_bars(tokens)
+    if is_ambiguous:
+        words.note("the bars of absolute values are paired from left to right; write abs(…) for another reading")
+    for index, token in enumerate(tokens):
         kind = token.kind
-        # A bar closes if the last open sign is a bar and an operand precedes it; |a|b|c| is read as |a|·b·|c|.
         if kind == "BAR":
-            closes = bool(opened) and opened[-1].kind == "BAR" and bool(output) and output[-1].kind in _ENDS_OPERAND
+            closes = index in closing
             output.append(replace(token, kind="BAR_CLOSE" if closes else "BAR_OPEN"))
         else:
             closes = kind == "CLOSE"
@@ -237,7 +234,7 @@ class _Structure:
             index += 1
         began = len(output)
         while index < end and self.tokens[index].kind in {
-            *_BEGINS_OPERAND,
+            *BEGINS_OPERAND,
             "POWER",
             "ROOT",
             "FRACTION",
@@ -246,7 +243,7 @@ class _Structure:
         }:
             token = self.tokens[index]
             # sin x cos x is sin(x)·cos(x): the next function ends the argument.
-            if token.kind in _CALLS and len(output) > began:
+            if token.kind in CALLS and len(output) > began:
                 break
             if token.kind == "POWER":
                 stop = self._exponent_end(index, end)
@@ -282,7 +279,7 @@ class _Structure:
         stop = index
         while stop < end and self.tokens[stop].kind in ("MINUS", "PLUS"):
             stop += 1
-        while stop < end and self.tokens[stop].kind not in _ENDS_TERM:
+        while stop < end and self.tokens[stop].kind not in ENDS_TERM:
             # The sign in x^-2 and 2·-3 belongs to the product.
             is_sign = self.tokens[stop].kind in ("POWER", "TIMES", "SLASH")
             stop = self._closing(stop) + 1 if self.tokens[stop].kind in ("OPEN", "BAR_OPEN") else stop + 1
@@ -361,14 +358,24 @@ class _Structure:
     def _argument(self, prefix: Token, index: int, end: int, depth: int) -> tuple[list[Token], int]:
         """Return the operand of a root or LaTeX command in parentheses."""
         opened, closed = _parentheses(prefix)
-        if index >= end or self.tokens[index].kind not in {*_BEGINS_OPERAND, "ROOT", "FRACTION"}:
-            raise self.words.fail(f"{prefix.text} needs something to apply to", prefix)
+        if index >= end or self.tokens[index].kind not in {*BEGINS_OPERAND, "ROOT", "FRACTION"}:
+            following = self.tokens[index + 1] if index + 1 < end and self.tokens[index].kind == "MINUS" else None
+            hint = None if following is None else f"write {prefix.text}(-{following.text})"
+            raise self.words.fail(f"{prefix.text} needs something to apply to", prefix, hint)
         if self.tokens[index].kind in {"OPEN", "BAR_OPEN"}:
             stop = self._closing(index)
             inside = [self.tokens[index], *self.read(index + 1, stop), self.tokens[stop]]
             return (inside, stop + 1) if inside[0].kind == "OPEN" else ([opened, *inside, closed], stop + 1)
-        piece, index = self._piece(index, end, depth + 1)
-        return [opened, *piece, closed], index
+        piece, after = self._piece(index, end, depth + 1)
+        if prefix.text == "√" and after == index + 1 < end and self.tokens[index].kind == "NUMBER":
+            self._note_root(self.tokens[index], self.tokens[after])
+        return [opened, *piece, closed], after
+
+    def _note_root(self, number: Token, beside: Token) -> None:
+        """Say where a root ends that stands before a number and, without a space, a name: √2x."""
+        if beside.kind in {"NAME", "CONSTANT"} and beside.position == number.position + len(number.text):
+            both = f"{number.text}{beside.text}"
+            self.words.note(f"√{both} is read as √{number.text}·{beside.text}; write √({both}) for the root of both")
 
     def cut_fractions(self) -> None:
         r"""Split the numbers that LaTeX reads digit by digit: \\frac12 is one half."""
@@ -411,57 +418,3 @@ class _Structure:
 def _parentheses(token: Token) -> tuple[Token, Token]:
     """Return a pair of implied parentheses at a token's position."""
     return Token("OPEN", "(", token.position, True), Token("CLOSE", ")", token.position, True)
-
-
-def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
-    """Return the tokens with an implied TIMES between factors that stand side by side."""
-    output: list[Token] = []
-    quotient: Token | None = None  # the first token of the denominator that is still open
-    # The denominator begins at output[begins], on the nesting level quotient_depth.
-    depth, quotient_depth, begins = 0, 0, 0
-    opening, closing = {"OPEN", "BAR_OPEN", "PIECES_OPEN"}, {"CLOSE", "BAR_CLOSE", "PIECES_CLOSE"}
-    for token in tokens:
-        if output and output[-1].kind in _ENDS_OPERAND and token.kind in _BEGINS_OPERAND:
-            _check_call(output[-1], token, words)
-            # Only a factor on the level of the slash can belong to the denominator.
-            if quotient is not None and depth == quotient_depth:
-                _check_quotient(output, begins, token, words)
-                quotient = None
-            if len(output) > 2 and output[-2].kind == "POWER" and output[-3].kind in {"NUMBER", "CONSTANT"}:
-                words.note(f"the exponent in {output[-3].text}^{output[-1].text} is {output[-1].text} only")
-            output.append(Token("TIMES", "·", token.position, implied=True))
-        depth += (token.kind in opening) - (token.kind in closing)
-        # Remember where a denominator begins, until a sign ends it: + - × / , or a closing parenthesis.
-        if quotient is None and output and output[-1].kind == "SLASH":
-            opens = token.kind in opening
-            quotient, quotient_depth, begins = token, depth - opens, len(output)
-        elif depth < quotient_depth or (depth == quotient_depth and token.kind in _ENDS_QUOTIENT):
-            quotient = None
-        output.append(token)
-    return output
-
-
-def _check_call(before: Token, token: Token, words: Words) -> None:
-    """Add a note for a product that looks like a call."""
-    if before.kind == "NAME" and token.kind == "OPEN" and not token.implied:
-        words.note(f"{before.text}(…) is a product: {before.text} is not a function")
-
-
-def _check_quotient(output: list[Token], begins: int, token: Token, words: Words) -> None:
-    """Add a note for 1/2x and raise for 1/xy; the denominator is output[begins:], followed by `token`."""
-    denominator, slash = output[begins], output[begins - 1]
-    # The slash of ½ and \frac is unambiguous.
-    if slash.implied:
-        return
-    above = output[begins - 2].text if begins == 2 and output[0].kind in {"NUMBER", "NAME"} else "…"
-    below = words.text[denominator.position : token.position].strip()
-    beside = {"OPEN": "(…)", "BAR_OPEN": "|…|", "FUNCTION": f"{token.text}(…)"}.get(token.kind, token.text)
-    if denominator.kind != "NAME":
-        gap = " " if below[-1].isalpha() else ""
-        words.note(f"{above}/{below}{gap}{beside} is read as ({above}/{below})·{beside}, from left to right")
-        return
-    raise words.fail(
-        f"what follows /{below} can belong below the line or beside it",
-        denominator,
-        hint=f"write {above}/({below}·{beside}) or ({above}/{below})·{beside}",
-    )

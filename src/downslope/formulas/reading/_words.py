@@ -21,7 +21,12 @@ CONSTANTS = ("π", "e")
 _UNDECLARED = ("x", "y", "z")
 _NOT_NUMBERS = ("nan", "inf", "infinity")
 # Functions that are often typed without parentheses or a space: sinx, exp2x.
-_RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh", "tanh")
+_CIRCULAR = ("sin", "cos", "tan", "sec", "csc", "cot")
+_RUN_TOGETHER = (
+    *("ln", "log", "exp", "sqrt", "cbrt", "cosec"),
+    *(prefix + name for prefix in ("", "arc") for name in _CIRCULAR),
+    *(prefix + name + "h" for prefix in ("", "ar", "arc") for name in ("sin", "cos", "tan")),
+)
 # Letters and words that are functions before a parenthesis only.
 _ONLY_CALLED = {*ONLY_CALLED, "σ", "Γ", "gamma", "Gamma", "root", "factorial"}
 _CHOICES = ("where", "piecewise", "Piecewise", "if", "If", "IF", "iif", "IIF", "ifelse", "IFS", "ifs")
@@ -33,7 +38,7 @@ _UNIT = re.compile(
 _LOGARITHM = re.compile(rf"log(?:_([{LETTERS}](?:_[A-Za-z0-9]+)?)|_?([0-9]+))")
 _BESSEL = re.compile(r"J_?([0-9]{1,2})")
 _GREEK = re.compile("[α-ωΑ-Ω]+")
-_ALWAYS_REFUSED = ("lim", "return", "def", "function")
+_ALWAYS_REFUSED = ("lim", "return", "def", "function", "choose", "minimize", "minimise", "maximize", "maximise")
 _MOST_PRODUCT = 2  # letters that are multiplied
 # What begins no argument: a function before it has none.
 _AFTER_NAMES = {"PLUS", "TIMES", "SLASH", "CLOSE", "COMMA", "EQUALS", "RELATION"}
@@ -218,7 +223,8 @@ class _Names:
         word, words = token.text, self.words
         operand = called or (word not in ("power", "pow") and self._begins_operand(index))
         if word in SAME and (operand if word in ONLY_CALLED else True):
-            words.note(f"{word} is read as {SAME[word]}")
+            if word != SAME[word]:
+                words.note(f"{word} is read as {SAME[word]}")
             return [self._function(index, token, SAME[word])]
         if not called or len(word) < 2:
             return None
@@ -362,11 +368,18 @@ class _Names:
             if units is None or len(units) > _MOST_PRODUCT:
                 continue
             hint = f"write {'·'.join([*units, f'{function}({argument})'])}"
+            if function == "log" and argument.startswith(("2", "10")) and letters:
+                base = argument.removesuffix(letters)
+                hint += f", or log{base}({letters}) for the base {base}" if base in ("2", "10") else ""
             raise self.words.fail(f"{token.text} is one word; write a function's argument in parentheses", token, hint)
 
     def _undeclared(self, token: Token, called: bool) -> FormulaError:
         """Return the error for a name that the header does not declare."""
         words, declared = self.words, self.words.declared or ()
+        if token.text == words.name:
+            # Otherwise the advice would be to declare a function as its own variable.
+            message = f"{token.text} stands on both sides: a formula cannot contain its own value"
+            raise words.fail(message, token, "bring it to one side, or give one of them another name")
         candidates = [*declared, *words.columns, *(SPELLINGS if called else ())]
         close = near(token.text, candidates) or (nearest(token.text, candidates) if len(token.text) >= 4 else None)
         listed = ", ".join([*declared, *words.columns]) or "no names"
@@ -385,7 +398,9 @@ class _Names:
         yield from declared
         seen = {*declared, *self.words.columns, *self.words.indices, *CONSTANTS, "pi"}
         for token in self.tokens:
-            if token.kind != "WORD" or token.text in SPELLINGS or token.text in KEYWORDS or self._known(token.text):
+            if token.kind != "WORD" or token.text in KEYWORDS or self._known(token.text):
+                continue
+            if token.text in SPELLINGS and token.text not in self.bare:
                 continue
             units = _units(token.text) or [token.text]
             for unit in units if len(units) <= _MOST_PRODUCT or units[-1] == "e" else [token.text]:
