@@ -46,6 +46,11 @@ _COMPARED = frozenset(
         *("network.metric", "network.kind", "metrics.training_loss", "metrics.validation_loss"),
     )
 )
+# What these say rests on a loss that should fall. One that an opponent moves, or a policy that collects its own data,
+# may rise.
+_OF_THE_COURSE = frozenset(
+    ("diverged", "rate_too_large", "plateau", "too_few_steps", "loss_spike", "overfitting", "rate_ended_early")
+)
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
 _EXAMPLE = 'ds.diagnose(ds.descend("x²", 10))'
 _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
@@ -267,14 +272,29 @@ def is_advisable(trial: Trace, first: Trace) -> bool:
 def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
     """Return the results of the checks of a training; if none sees a problem, also whether it does well."""
     evidence = TrainingEvidence(trace)
-    results = [check(evidence) for check in TRAINING_CHECKS]
+    results = [_of_fixed_target(evidence, check(evidence)) for check in TRAINING_CHECKS]
     if _any_problem(results):
         # Whether it does what the data allow all the same is a question of its own.
         return [*results, NotRun(HEALTHY.key, evidence.not_comparable)] if evidence.not_comparable else results
-    if evidence.falls_short:
+    target = _moving_target(evidence)
+    if evidence.falls_short and not target:
         return [*results, unexplained(evidence)]
-    unknown = evidence.not_comparable or _half_known(trace)
+    unknown = target or evidence.not_comparable or _half_known(trace)
     return [*results, not_judged(evidence, unknown) if unknown else healthy(evidence)]
+
+
+def _of_fixed_target(evidence: TrainingEvidence, result: Finding | NotRun | None) -> Finding | NotRun | None:
+    """Return the result of a check, and that it could not run where it takes for granted that a loss should fall."""
+    reason = _moving_target(evidence)
+    if not reason or not isinstance(result, Finding) or result.symptom not in _OF_THE_COURSE:
+        return result
+    return NotRun(result.symptom, reason)
+
+
+def _moving_target(evidence: TrainingEvidence) -> str:
+    """Return why the loss of a log need not fall; empty where it should."""
+    target = evidence.log.get("moving_target")
+    return f"the loss of {target} need not fall" if target else ""
 
 
 def _half_known(trace: Trace) -> str:

@@ -183,6 +183,7 @@ class LogFacts(TypedDict, total=False):
     planned: Annotated[bool, "whether the log says how many steps were planned"]
     parts_move: Annotated[bool, "whether parts of the loss rise or fall, whatever their sum does"]
     means_of: Annotated[int, "steps that a row is the mean of"]
+    moving_target: Annotated[str, "why the loss need not fall: `adversarial training` or `reinforcement learning`"]
 
 
 class LayoutFacts(TypedDict, total=False):

@@ -17,6 +17,7 @@ from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 from downslope.diagnosis._surroundings import Failure
+from downslope.diagnosis.checks._skipped import skipped_rows
 from downslope.trace import Outcome, Trace
 
 NOT_FINITE = Symptom(
@@ -190,7 +191,10 @@ def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, Any]]:
         numbers = np.broadcast_to(np.asarray(column, dtype=float), trace.recorded["step"].shape)
         due = _is_known(trace, name)
         skipped = not_measured(trace, name, trace.recorded["step"])
-        yield name, numbers, np.isinf(numbers) | (np.isnan(numbers) & (due if skipped is None else due & ~skipped))
+        bad = np.isinf(numbers) | (np.isnan(numbers) & (due if skipped is None else due & ~skipped))
+        if name == "gradient_norm" and trace.is_training:
+            bad &= ~skipped_rows(trace)
+        yield name, numbers, bad
     for name, column in {**trace.layer_columns, **trace.part_columns}.items():
         yield name, column, np.isinf(column).any(axis=1)
     for name, leaf in trace.end.items():

@@ -33,6 +33,8 @@ _SOON = 2  # rows around a leap: the long gradient comes before it, or with it
 _WORTH = 0.05
 _FIRST = 5  # rows at the start, whose median one odd batch does not move
 _RISING = 5  # rows before a leap at the very end, among which half as high a leap shows a rise
+_RESTART = 5.0  # times the rate of the row before
+_AS_BEFORE = 1.05  # times the highest rate until then
 _FLOOR = 0.01  # of the loss: a scatter below it is rounding, or a log with few digits
 
 
@@ -56,7 +58,13 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
     worth = _WORTH * _won(loss[np.isfinite(loss)])
     rows = np.flatnonzero((leap > (_LEAP - 1) * np.abs(middle)) & (leap > worth))
     far = np.array([_is_far(leap[row], windows[row], middle[row]) for row in rows], dtype=bool)
-    seen = [row for row in rows[far] if _is_witnessed(evidence, row, size, leap, middle)]
+    restarted = _restarts(evidence)
+    seen = [
+        row
+        for row in rows[far]
+        if not restarted[row : row + size + 1].any()  # rows before and after a restart are not alike
+        and _is_witnessed(evidence, row, size, leap, middle)
+    ]
     if not seen:
         return None
     row = max(seen, key=lambda row: leap[row])
@@ -84,6 +92,19 @@ def _won(loss: np.ndarray) -> float:
         return 0.0
     blocks = Blocks(loss)
     return max(blocks.fall, float(median(loss[:_FIRST])) - float(blocks.medians[blocks.lowest]), 0.0)
+
+
+def _restarts(evidence: TrainingEvidence) -> np.ndarray:
+    """Return the rows at which the learning rate is back at once where it was before: a schedule with warm restarts.
+
+    The loss leaps there as planned, and falls again with the rate. A rate that was never taken before is no restart.
+    """
+    rates = np.asarray(evidence.trace.columns.get("learning_rate", np.nan), dtype=float)
+    rates = np.broadcast_to(rates, evidence.loss.shape)
+    back = np.zeros(len(rates), dtype=bool)
+    highest = np.fmax.accumulate(rates)
+    back[1:] = (rates[1:] > _RESTART * rates[:-1]) & (rates[1:] <= _AS_BEFORE * highest[:-1])
+    return back
 
 
 def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 
 from downslope.trace import LogFacts, Trace, TraceFacts, TracePlan, trace_from
 from downslope.watching.logs._log import Log, LogColumn, refusal
+from downslope.watching.logs._moving_target import moving_target
 from downslope.watching.logs._names import parse
-from downslope.watching.logs._pieces import Axis, axis_of, last_piece, steps_of
+from downslope.watching.logs._pieces import Axis, axis_of, in_order, last_piece, steps_of
 from downslope.watching.logs._roles import Roles, roles_of
 
 _FIRST, _GOES_ON = 3, 0.7  # losses at the start of a run, and the share of those of the first one
@@ -38,6 +39,9 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
     loss = _sum(log, roles.loss)
     if not len(loss.rows):
         raise refusal(name, f"has no row with all of {', '.join(roles.loss)}")
+    ordered = in_order(log, loss.rows, roles.step)
+    if ordered is not None:
+        log, loss = ordered, _sum(ordered, roles.loss)
     axis = axis_of(log, loss.rows, roles.step)
     piece, pieces = last_piece(log, axis, loss.rows)
     first, loss = loss.numbers[:_FIRST], _within(loss, piece)
@@ -61,6 +65,8 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
         recorded, evaluations=evaluations, plan=_plan(log, name, recorded, axis), facts=TraceFacts(log=facts)
     )
     notes = _notes(roles, axis, pieces, late, int(steps[0]))
+    if ordered is not None:
+        notes.append(f"rows put in order by {axis.name}")
     return dataclasses.replace(trace, facts={**trace.facts, "notes": notes}, caveats=(*trace.caveats, *log.caveats))
 
 
@@ -78,11 +84,17 @@ def _counts_epochs(
 
 
 def _sum(log: Log, names: Sequence[str]) -> LogColumn:
-    """Return the sum of some columns, in the rows that have all of them."""
+    """Return the sum of some columns, in the rows that have all of them.
+
+    Where they are logged in turn, as by the optimizers of a generator and its critic, a row has the last of each.
+    """
     columns = [log.columns[name] for name in names]
     rows = columns[0].rows
     for column in columns[1:]:
         rows = np.intersect1d(rows, column.rows)
+    if not len(rows):
+        latest = max(columns, key=lambda column: column.rows[0])
+        return LogColumn(latest.rows, np.sum([_carried_to(column, latest.rows) for column in columns], axis=0))
     return LogColumn(rows, np.sum([column.numbers[np.searchsorted(column.rows, rows)] for column in columns], axis=0))
 
 
@@ -190,6 +202,9 @@ def _facts(log: Log, roles: Roles, axis: Axis, piece: slice, pieces: int, late: 
     facts["parts_move"] = any(_moves(_within(log.columns[column], piece).numbers) for column in roles.parts.values())
     if log.means_of is not None:
         facts["means_of"] = log.means_of
+    target = moving_target(log.columns)
+    if target is not None:
+        facts["moving_target"] = target
     return facts
 
 

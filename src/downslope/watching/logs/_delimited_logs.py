@@ -13,16 +13,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from downslope.watching.logs._log import Log, LogColumn, as_number, refusal, without_gaps
+from downslope.watching.logs._layouts import is_long, named_by_run, rows_by_step
+from downslope.watching.logs._log import Log, LogColumn, as_number, columns_of, refusal, without_gaps
 from downslope.watching.logs._names import parse
 
 _DELIMITERS = (",", "\t", ";", "|")
+_TIME = re.compile(r"\d+(?::\d+)+(?:\.\d+)?")
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*%?\s*")
+_THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*%?\s*")
 _FEW = 0.5  # of the cells of a column that hold something: one with fewer numbers is text
 
 
 def is_table(text: str) -> bool:
     """Tell whether a text begins with a header, and goes on with rows of as many cells, most of them numbers."""
-    lines = [line for line in text[:8000].splitlines() if line.strip()][:6]
+    lines = [line for line in text[:8000].splitlines() if line.strip() and not line.startswith("#")][:6]
     if not lines:
         return False
     delimiter = _delimiter(lines)
@@ -35,9 +39,17 @@ def is_table(text: str) -> bool:
     ):
         return False
     rows = [_split(line, delimiter) for line in lines[1:4]]
-    if delimiter is None:  # words between blanks are a table only if all below them are numbers
-        return all(len(row) == len(header) and all(as_number(cell) is not None for cell in row) for row in rows)
-    return all(len(row) <= len(header) + 1 and any(as_number(cell) is not None for cell in row) for row in rows)
+    if delimiter is None:  # words between blanks are a table only if all below them are numbers, or times
+        return all(len(row) == len(header) and all(_is_number_or_time(cell) for cell in row) for row in rows)
+    return all(
+        len(row) <= len(header) + 1 and any(as_number(_with_point(cell, delimiter)) is not None for cell in row)
+        for row in rows
+    )
+
+
+def _is_number_or_time(cell: str) -> bool:
+    """Tell whether a cell is a number or a time such as `01:07`."""
+    return as_number(cell) is not None or _TIME.fullmatch(cell) is not None
 
 
 def read_table(name: str, text: str) -> Log:
@@ -51,21 +63,51 @@ def read_table(name: str, text: str) -> Log:
     rows = list(_rows(lines[start + 1 :], delimiter, header))
     if not rows and not any(parse(heading).quantity for heading in header):
         raise refusal(name, "has no rows of numbers")
+    if is_long(header):
+        pairs = (zip(header, row, strict=False) for row in rows)
+        cells_by_name = ({key: _with_point(cell, delimiter) for key, cell in row} for row in pairs)
+        length, columns = columns_of(rows_by_step(name, cells_by_name))
+        return Log("a table of measurements", length, columns)
     columns = {}
     for index, heading in enumerate(header):
-        if not heading or heading in columns:
-            continue
-        cells = [row[index].strip() if index < len(row) else "" for row in rows]
-        filled = [cell for cell in cells if cell]
-        numbers = [as_number(cell) for cell in cells]
-        known = [row for row, number in enumerate(numbers) if number is not None]
-        if not known or len(known) < _FEW * len(filled):
-            continue
-        column = LogColumn(np.array(known, dtype=np.int64), np.array([numbers[row] for row in known], dtype=float))
-        # A file that leaves cells empty means a NaN that it writes.
-        columns[heading] = column if len(filled) < len(cells) else without_gaps(column)
+        if heading and heading not in columns:
+            column = _column([row[index].strip() if index < len(row) else "" for row in rows], delimiter)
+            if column is not None:
+                columns[heading] = column
+    columns, runs = named_by_run(columns)
     lightning = {"epoch", "step"} <= set(header)
-    return Log("Lightning" if lightning else "a table", len(rows), columns)
+    return Log("Lightning" if lightning else "a table", len(rows), columns, runs=runs)
+
+
+def _column(cells: list[str], delimiter: str | None) -> LogColumn | None:
+    """Return the numbers of a column of text; None for one that holds other things."""
+    try:  # most columns are full, and of plain numbers
+        return without_gaps(LogColumn(np.arange(len(cells)), np.array([float(cell) for cell in cells])))
+    except ValueError:
+        pass
+    filled = len(cells) - cells.count("")
+    # A point in any cell says that commas are not decimal ones.
+    decimal = delimiter != "," and not any("." in cell for cell in cells)
+    numbers = [as_number(_with_point(cell, delimiter if decimal else ",")) if cell else None for cell in cells]
+    known = [row for row, number in enumerate(numbers) if number is not None]
+    if not known or len(known) < _FEW * filled:
+        return None
+    column = LogColumn(np.array(known, dtype=np.int64), np.array([numbers[row] for row in known], dtype=float))
+    # A file that leaves cells empty means a NaN that it writes.
+    return column if filled < len(cells) else without_gaps(column)
+
+
+def _with_point(cell: str, delimiter: str | None) -> str:
+    """Return a cell with a decimal point, and without marks between thousands.
+
+    >>> _with_point("0,25 %", ";"), _with_point("12,500.5", ","), _with_point("a, b", ",")
+    ('0.25 %', '12500.5', 'a, b')
+    """
+    if "," not in cell:
+        return cell
+    if delimiter != "," and _DECIMAL_COMMA.fullmatch(cell):
+        return cell.replace(",", ".")
+    return cell.replace(",", "") if _THOUSANDS.fullmatch(cell) else cell
 
 
 def _delimiter(lines: Sequence[str]) -> str | None:

@@ -46,6 +46,7 @@ class Log:
         caveats: what of the file could not be read.
         axis: the column that counts the steps, where the format says which.
         means_of: steps that each row is the mean of; None where the log does not say.
+        runs: the runs that the columns are of, where they are of several.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Log:
     caveats: tuple[str, ...] = ()
     axis: str | None = None
     means_of: int | None = None
+    runs: tuple[str, ...] = ()
 
 
 def columns_of(rows: Iterable[Mapping[str, float]]) -> tuple[int, dict[str, LogColumn]]:

@@ -10,8 +10,8 @@ import functools
 import re
 from typing import NamedTuple
 
-_TRAINING = frozenset({"train", "training", "trn", "tr"})
-_VALIDATION = frozenset({"val", "valid", "validation", "dev", "eval", "evaluation", "heldout", "holdout", "vld"})
+_TRAINING = frozenset({"train", "training", "trn", "tr", "learn"})
+_VALIDATION = frozenset({"val", "valid", "validation", "dev", "eval", "evaluation", "heldout", "holdout", "vld", "va"})
 _TEST = frozenset({"test", "testing", "predict"})
 # Words of how a number was averaged or written down, which say nothing of what it is.
 _SILENT = frozenset(
@@ -30,10 +30,13 @@ _NO_COURSE = frozenset(
     )
 )
 _LOSSES = frozenset(
-    ("loss", "losses", "cost", "objective", "nll", "xent", "crossentropy", "cross", "ce", "bce", "criterion")
+    (
+        *("loss", "losses", "cost", "objective", "nll", "xent", "crossentropy", "cross", "ce", "bce", "criterion"),
+        *("logloss", "mlogloss"),
+    )
 )
 _PLAIN = frozenset({"loss", "losses", "cost", "objective", "criterion", "ema"})  # of `nll_loss`, nll is the part
-_ERRORS = ("mse", "rmse", "mae", "error", "err", "wer", "cer", "perplexity", "ppl")
+_ERRORS = ("mse", "rmse", "mae", "bpb", "bpc", "bpd", "error", "err", "wer", "cer", "perplexity", "ppl")
 _ACCURACIES = frozenset({"acc", "accuracy", "accuracies", "top1", "mean_token_accuracy"})
 _R2 = frozenset({"r2", "rsquared", "r2_score"})
 _RATES = frozenset({"lr", "lrs", "learningrate"})

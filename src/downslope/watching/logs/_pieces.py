@@ -6,6 +6,7 @@ count of steps goes back. Only the last one is judged: its beginning is what its
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,47 @@ class Axis:
     own: np.ndarray
 
 
+def in_order(log: Log, losses: np.ndarray, said: str | None) -> Log | None:
+    """Return a log whose rows were shuffled, or stand last first, by the column that counts them; None for any other.
+
+    A count that goes back again and again, and never comes twice, numbers rows that another program has sorted. One
+    that starts anew, of a run that was resumed or of the steps within an epoch, has numbers that come twice.
+    """
+    for name in _counting(log, said):
+        column = log.columns[name]
+        at, own = _carried(column, log.length)
+        here = at[losses]
+        if not np.all(own[losses]) or not _counts(here):
+            continue
+        forward = np.mean(np.diff(here) > 0) if len(here) > 1 else 1.0
+        if len(here) < _FEWEST or forward >= 1 - _SEAMS or len(np.unique(here)) < len(here):
+            return None
+        order = np.argsort(at, kind="stable")
+        position = np.argsort(order, kind="stable")
+        return dataclasses.replace(log, columns={each: _moved(log.columns[each], position) for each in log.columns})
+    return None
+
+
+def _moved(column: LogColumn, position: np.ndarray) -> LogColumn:
+    """Return a column whose rows stand at other positions."""
+    rows = position[column.rows]
+    order = np.argsort(rows)
+    return LogColumn(rows[order], column.numbers[order])
+
+
+def _counting(log: Log, said: str | None) -> list[str]:
+    """Return the columns that may count the rows of a log, the surest first."""
+    steps = sorted((name for name in log.columns if is_step(name) and name != _OF_CALLS), key=step_rank)
+    named = [name for name in (said, log.axis) if name is not None and name in log.columns]
+    calls = [name for name in log.columns if name == _OF_CALLS]
+    return list(dict.fromkeys([*named, *steps, *filter(is_epoch, log.columns), *calls]))
+
+
+def _counts(here: np.ndarray) -> bool:
+    """Tell whether numbers can be counts."""
+    return bool(np.all(np.isfinite(here)) and np.all(here == np.round(here)) and np.all(here >= 0))
+
+
 def axis_of(log: Log, losses: np.ndarray, said: str | None) -> Axis:
     """Return the axis of a log, from the column that counts the rows of its losses.
 
@@ -45,13 +87,10 @@ def axis_of(log: Log, losses: np.ndarray, said: str | None) -> Axis:
         losses: the rows that have a loss, ascending.
         said: the name of the column, if it is known.
     """
-    steps = sorted((name for name in log.columns if is_step(name) and name != _OF_CALLS), key=step_rank)
-    named = [name for name in (said, log.axis) if name is not None and name in log.columns]
-    calls = [name for name in log.columns if name == _OF_CALLS]
-    for name in dict.fromkeys([*named, *steps, *filter(is_epoch, log.columns), *calls]):
+    for name in _counting(log, said):
         at, own = _carried(log.columns[name], log.length)
         here = at[losses]
-        if not np.all(np.isfinite(here)) or np.any(here != np.round(here)) or np.any(here < 0):
+        if not _counts(here):
             continue
         if name == said or len(here) < 2 or np.mean(np.diff(here) > 0) >= min(_MOSTLY, 1 - 1 / len(here)):
             return Axis("epoch" if is_epoch(name) else "row" if name == _OF_CALLS else "step", name, at, own)

@@ -11,12 +11,13 @@ from downslope._files import reason
 from downslope.trace import Trace
 from downslope.watching.logs._as_trace import trace_of
 from downslope.watching.logs._delimited_logs import is_table, read_table
+from downslope.watching.logs._dvclive import dvclive_metrics, read_dvclive
 from downslope.watching.logs._json_logs import is_json_rows, read_json
 from downslope.watching.logs._log import Log, refusal
 from downslope.watching.logs._mlflow import is_mlflow_run, mlflow_runs, read_mlflow
 from downslope.watching.logs._tensorboard import is_events, read_events
 from downslope.watching.logs._text_logs import read_text
-from downslope.watching.logs._wandb import is_wandb, read_wandb
+from downslope.watching.logs._wandb import is_wandb, read_wandb, wandb_runs
 
 _EVENTS = "events.out.tfevents"
 # Names of logs in the folder of a run, the surest first.
@@ -29,6 +30,7 @@ _NAMED = (
     "metrics.jsonl",
     "log.csv",
 )
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstandard
 _SHOWN = 4  # logs that a message names
 
 
@@ -36,8 +38,8 @@ def read_log(place: str | os.PathLike[str], *, names: Mapping[str, str] | None =
     """Read the log that a training left, as a trace to be diagnosed, drawn, saved and reported.
 
     Known are `trainer_state.json` of Hugging Face, Lightning's `metrics.csv` and other tables, Keras' history and
-    CSVLogger, event files of TensorBoard, `run-….wandb` of W&B, MLflow's file store, rows of JSON, and lines of text.
-    None of these libraries is needed. The format is recognised by its content.
+    CSVLogger, event files of TensorBoard, `run-….wandb` of W&B, MLflow's file store, folders of DVCLive, rows of JSON,
+    and lines of text. None of these libraries is needed. The format is recognised by its content.
 
     The log may hold several runs, as of a training that was started again; the last one is read. What was chosen and
     left out stands in `facts["notes"]` and `caveats` of the trace.
@@ -75,6 +77,10 @@ def _in_file(file: Path) -> Log:
         return read_wandb(file.name, file)
     if is_events(head):
         return read_events(file.name, [("", file)])
+    if head.startswith(_COMPRESSED):
+        raise refusal(file.name, "is compressed", "unpack it first")
+    if head.startswith(b"PK\x03\x04"):
+        raise refusal(file.name, "is an archive or a spreadsheet", "unpack it, or save the sheet as CSV")
     if head.startswith(b"SQLite format 3"):
         raise refusal(file.name, "is a database", "MLflow's file store can be read, a folder mlruns; not its database")
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -116,7 +122,10 @@ def _in_folder(folder: Path) -> Log:
     events = sorted(folder.rglob(f"{_EVENTS}*"))
     if events:
         return _in_event_files(folder, events)
-    runs = [*sorted(folder.glob("run-*.wandb")), *mlflow_runs(folder)]
+    metrics = dvclive_metrics(folder)
+    if metrics is not None:
+        return read_dvclive(folder.name, metrics)
+    runs = [*wandb_runs(folder), *mlflow_runs(folder)]
     named = [folder / name for name in _NAMED if (folder / name).is_file()]
     if named:
         return _in_file(named[0])

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from downslope._errors import SettingError, described, nearest
+from downslope.watching.logs._layouts import in_words, of_run
 from downslope.watching.logs._log import Log, refusal
 from downslope.watching.logs._names import ColumnName, error_rank, is_epoch, is_step, parse
 
@@ -50,6 +51,15 @@ def roles_of(log: Log, name: str, names: Mapping[str, str] | None) -> Roles:
         SettingError: for a name that the log does not have.
         DataError: for a log without a loss.
     """
+    if log.runs and isinstance(names, Mapping) and "loss" in names:
+        log = of_run(log, str(names["loss"]))
+    elif log.runs:
+        column = next((column for column in log.columns if column.startswith(f"{log.runs[0]} - ")), "")
+        raise refusal(
+            name,
+            f"holds columns of {len(log.runs)} runs: {in_words(log.runs)}",
+            f'say which is the loss: ds.read_log(place, names={{"loss": "{column}"}})',
+        )
     words = {column: parse(column) for column in log.columns if not is_step(column) and not is_epoch(column)}
     roles = Roles()
     kind = _training(log, words, roles)
@@ -59,6 +69,9 @@ def roles_of(log: Log, name: str, names: Mapping[str, str] | None) -> Roles:
     if not roles.loss:
         # A log of evaluations alone shows a course as well.
         main = roles.evaluations.get("validation_loss")
+        lone = _named_by_file(log, name)
+        if main is None and lone is not None:
+            main = (lone,)
         if main is None:
             raise refusal(
                 name,
@@ -67,6 +80,17 @@ def roles_of(log: Log, name: str, names: Mapping[str, str] | None) -> Roles:
             )
         roles.loss = main
     return roles
+
+
+def _named_by_file(log: Log, name: str) -> str | None:
+    """Return the column of values whose name is that of the file, as TensorBoard and Neptune export one; else None.
+
+    `run_1-tag-train_loss.csv` has columns of times, steps and values.
+    """
+    values = [column for column in log.columns if column.lower() == "value"]
+    stem = name.rpartition(".")[0]
+    measured = parse(stem.rpartition("-tag-")[2]).quantity in ("loss", "error")
+    return values[0] if measured and len(values) == 1 else None
 
 
 def _rows(log: Log, columns: Iterable[str]) -> int:

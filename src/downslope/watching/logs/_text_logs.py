@@ -14,14 +14,20 @@ from downslope.watching.logs._log import NUMBER, Log, as_number, columns_of, ref
 from downslope.watching.logs._names import is_epoch, is_step, parse
 
 _NUMBER = rf"{NUMBER.pattern}\b"
-_WORD = r"[A-Za-z][\w/.\-]*"
+_WORD = r"[A-Za-z][\w/.\-]*(?:'s\b)?"
 _PAIR = re.compile(
     rf"['\"]?(?P<name>{_WORD}(?:[ ]{_WORD}){{0,2}})['\"]?\s*(?P<mark>[:=]|\s)\s*"
-    rf"(?:tensor\(|[\[(])?(?P<number>{_NUMBER})",
+    rf"(?:tensor\(|[\[('\"])?(?P<number>{_NUMBER})",
     re.IGNORECASE,
 )
 # nanoGPT and its kin write the step first, then what was measured.
 _LEADING = re.compile(rf"^\s*(?P<step>\d+)\s+(?P<name>train|val|valid|test|eval)\s+(?P<number>{_NUMBER})\s*$")
+# llm.c: `s:250 trl:3.31 lr:0.0006 norm:0.4`, and `tel` for the loss on rows held back.
+_SHORT = re.compile(r"^s:\d+ [a-z]+:[\d.]")
+_SHORT_PAIR = re.compile(rf"\b(\w+):({_NUMBER})")
+_SHORT_NAMES = {"s": "step", "trl": "train loss", "tel": "val loss", "lr": "lr", "norm": "grad norm"}
+# XGBoost, LightGBM and CatBoost begin a line with the number of the tree.
+_ROUND = re.compile(r"^(?:\[(?P<bracketed>\d+)\]\s|(?P<round>\d+):\s)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x08")
 _MODE = re.compile(r"\b(train(?:ing)?|val(?:id(?:ation)?)?|test|evaluation|eval)\b", re.IGNORECASE)
 _OF_ROWS = ("loss", "error", "accuracy", "r2", "score")
@@ -54,6 +60,8 @@ def _numbers(line: str) -> dict[str, float]:
     leading = _LEADING.match(line)
     if leading:
         return {"step": float(leading["step"]), leading["name"]: float(leading["number"])}
+    if _SHORT.match(line):
+        return {_SHORT_NAMES[name]: float(number) for name, number in _SHORT_PAIR.findall(line) if name in _SHORT_NAMES}
     numbers: dict[str, float] = {}
     mode: str | None = None
     for pair in _PAIR.finditer(line):
@@ -68,6 +76,9 @@ def _numbers(line: str) -> dict[str, float]:
             if mode and not column.rows:
                 key = f"{mode} {key}"
         numbers.setdefault(key, number)
+    round_of = _ROUND.match(line)
+    if round_of and any(parse(key).rows for key in numbers) and not any(map(is_step, numbers)):
+        numbers["iteration"] = float(round_of["round"] or round_of["bracketed"])
     return numbers
 
 
@@ -77,7 +88,7 @@ def _known_name(text: str, *, marked: bool) -> str | None:
 
     Of `5ms/step - loss` it is `loss`. Without a colon any word may stand before a number.
     """
-    words = text.replace("'", "").split(" ")
+    words = text.replace("'s", "").replace("'", "").split(" ")
     for first in range(len(words)):
         key = " ".join(words[first:])
         if is_step(key) or is_epoch(key):

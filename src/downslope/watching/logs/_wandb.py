@@ -38,6 +38,15 @@ def is_wandb(head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
+def wandb_runs(folder: Path) -> list[Path]:
+    """Return the runs of W&B in a folder, in its folders of runs, and in its folder `wandb`.
+
+    `latest-run` is a link to one of them.
+    """
+    files = (file for depth in ("", "*/", "wandb/*/") for file in folder.glob(f"{depth}run-*.wandb"))
+    return sorted({file.resolve(): file for file in files if not file.parent.is_symlink()}.values())
+
+
 def read_wandb(name: str, file: Path) -> Log:
     """Return the log in a run of W&B."""
     content = file.read_bytes()
