@@ -117,6 +117,41 @@ def test_text_after_a_table_is_left_out_and_said(tmp_path: Path) -> None:
         ds.fit("y = a + b x", file)
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "words"),
+    [
+        ("x,y\n1,2\n2,3\nrestarted\n4,5\n5,6\n6,7\n", ["x", "y"], "row 3: 1 cell for 2 names: 'restarted'"),
+        ("x,y\n1,2\n2,3\n\nrun 2\nx,y\n4,5\n5,6\n6,7\n", ["x", "y"], r"row 3 \(line 5\): 1 cell for 2 names: 'run 2'"),
+        ("x,y\n1,2\n2,3\nno data,no data\n4,5\n5,6\n6,7\n", ["x", "y"], None),
+        ("site,y\nA,1\nB,2\nfailed,failed\nC,3\nD,4\n", ["site", "y"], "row 3, column y: 'failed'"),
+        ("x,y\n1,2\n2,3\n\nt,v\n4,5\n5,6\n6,7\n", ["t", "v"], None),  # another table
+        ("name,value\nPoints,12\nRate,3\nx,y\n4,5\n5,6\n6,7\n", ["x", "y"], None),  # names and values above a table
+    ],
+)
+def test_no_row_above_a_remark_is_lost(text: str, names: list[str], words: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(text, encoding="utf-8")
+    if words is None:
+        table = ds.read_table(file)
+        assert list(table) == names
+        assert table[names[0]][-3:].tolist() == [4, 5, 6]
+        return
+    with pytest.raises(ds.DataError, match=words):
+        ds.fit("y = a", ds.read_table(file))
+
+
+def test_remarks_after_numbers_are_left_out_and_said(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("x,y\n1,2\n2,3  # lamp off, again\n3,4 #\n", encoding="utf-8")
+    table = ds.read_table(file)
+    assert table["y"].tolist() == [2, 3, 4]
+    assert table.notes == ("a.csv: remarks after # in 2 rows left out.",)
+    file.write_text("x,lot\n1,lot 7 #5\n2,lot 8 #6\n", encoding="utf-8")
+    assert ds.read_table(file)["lot"].tolist() == ["lot 7 #5", "lot 8 #6"]
+    file.write_text("x y\n1 2 # the first\n2 3\n", encoding="utf-8")
+    assert ds.read_table(file)["y"].tolist() == [2, 3]
+
+
 def test_rows_that_end_early_are_completed_where_that_is_the_rule(tmp_path: Path) -> None:
     file = tmp_path / "a.tsv"
     file.write_text("x\ty\tremark\n1\t2\n2\t4\n3\t6\tlamp off\n4\t8\n", encoding="utf-8")

@@ -66,3 +66,16 @@ _QUOTED_OR_BLANKS = re.compile(r'("[^"]*")|[ \t]+')
 def blanks_as_tabs(line: str) -> str:
     """Return a line with a tab for each run of blanks that no quotes enclose."""
     return _QUOTED_OR_BLANKS.sub(lambda match: match[1] or "\t", line.strip())
+
+
+def without_remark(line: str, separator: str) -> str:
+    """Return a line without the remark after # that follows a number in its last cell, as NumPy and gnuplot read it.
+
+    >>> without_remark("1,2.5  # lamp off, again", ","), without_remark("1,lot 2 #5", ",")
+    ('1,2.5', '1,lot 2 #5')
+    """
+    if "#" not in line or '"' in line:
+        return line
+    before = r"[ \t]" if separator == " " else re.escape(separator)
+    match = re.search(rf"(?:^|{before})\s*[-+]?[\d.,]*\d[.]?(?:[eEdD][-+]?\d+)?(?=\s+#)", line)
+    return line if match is None else line[: match.end()]

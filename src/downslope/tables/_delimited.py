@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError
 from downslope._files import guarded
-from downslope.tables._cell_lines import blanks_as_tabs, split
+from downslope.tables._cell_lines import blanks_as_tabs, split, without_remark
 from downslope.tables._cells import is_rule, is_total, look
 from downslope.tables._layout import COMMENTS, SAMPLE, TextLayout, is_comment, layout
 from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width, footer_note
@@ -249,7 +249,7 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
     lines = _logical(_lines(data))
     separator = "\t" if shape.separator == " " else shape.separator
     heading = lines[shape.names_line - 1].strip() if shape.names_line is not None else None
-    rows, numbers, repeated = [], [], 0
+    rows, numbers, repeated, remarks = [], [], 0, 0
     empty = separator + ' "\t'
     for number in range(shape.first_row, len(lines) + 1):
         line = lines[number - 1]
@@ -258,9 +258,13 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
         if heading is not None and line.strip() == heading:
             repeated += 1
             continue
+        plain = without_remark(line, shape.separator)
+        remarks += plain is not line
+        line = plain
         rows.append(blanks_as_tabs(line) if shape.separator == " " else line)
         numbers.append(number)
     said = [f"the names occur {repeated} times more"] if repeated else []
+    said += [f"remarks after # in {remarks} rows left out"] if remarks else []
     footer = _footer(rows, numbers, separator, shape)
     if footer:
         first = numbers[len(rows) - footer]
@@ -315,7 +319,9 @@ def _fitting(name: str, line: str, separator: str, shape: TextLayout, row: int, 
     where = f"row {row + 1}" + ("" if number == row + 2 else f" (line {number})")
     names = f"{len(shape.names)} names" if shape.names else f"{shape.width} columns"
     hint = (
-        "a decimal comma needs semicolons between the columns, or quotes; write a point instead"
+        "a remark between rows begins with #"
+        if "value" not in map(look, cells)
+        else "a decimal comma needs semicolons between the columns, or quotes; write a point instead"
         if separator == "," and len(cells) > shape.width
         else "put a cell that holds the separator into quotes"
         if len(cells) > shape.width

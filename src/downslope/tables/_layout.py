@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from downslope.tables._cell_lines import CellLine, split
+from downslope.tables._cell_lines import CellLine, split, without_remark
 from downslope.tables._cells import is_missing
 from downslope.tables._headings import Names, names_above, names_in_comment, with_groups
 
@@ -127,7 +127,7 @@ def _by_separator(
     choices: LayoutChoices,
 ) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout with a separator, and how good it is."""
-    lines = [CellLine(number, split(line, separator)) for number, line in kept]
+    lines = [CellLine(number, split(without_remark(line, separator), separator)) for number, line in kept]
     return _laid_out(lines, separator, choices, signs, comments)
 
 
@@ -236,21 +236,51 @@ def _filled(cells: Sequence[str]) -> int:
 
 
 def _block(lines: Sequence[CellLine], choices: LayoutChoices) -> list[CellLine]:
-    """Return the run of rows of one width that holds the most values."""
+    """Return the run of rows of one width that holds the most values, with those above that remarks part from it."""
     least = max(choices.names or 0, choices.units or 0)
-    best: list[CellLine] = []
-    most = 0.0
+    runs: list[list[CellLine]] = []
     run: list[CellLine] = []
     for line in (*lines, None):
         row = line if line is not None and line.is_row and line.number > least else None
         if row is not None and (not run or len(row.cells) == len(run[0].cells)):
             run.append(row)
             continue
-        values = sum(row.values for row in run) * (1.0 if run and len(run[0].cells) > 1 else 0.3)
-        if values > 0 and values >= most:
-            best, most = run, values
+        runs += [run] if run else []
         run = [] if row is None else [row]
-    return _from_its_beginning(best, lines, least)
+    values = [sum(row.values for row in run) * (1.0 if len(run[0].cells) > 1 else 0.3) for run in runs]
+    most = max(values, default=0)
+    if most <= 0:
+        return []
+    index = max(number for number, value in enumerate(values) if value == most)
+    block = runs[index]
+    while index and _is_parted_by_remarks(runs[index - 1], block, lines):
+        index -= 1
+        block = runs[index] + block
+    return _from_its_beginning(block, lines, least)
+
+
+def _is_parted_by_remarks(above: list[CellLine], block: list[CellLine], lines: Sequence[CellLine]) -> bool:
+    """Tell whether two runs are of one table: rows of one kind, and no names of another table between them.
+
+    The reader refuses a remark between rows, or takes its cells for missing; rows would be lost if it began below.
+    """
+    between = [line for line in lines if above[-1].number < line.number < block[0].number]
+    if not between or len(above[0].cells) != len(block[0].cells) or not _is_of_kind(above[-1], block[0]):
+        return False
+    heading = next((line.cells for line in reversed(lines) if line.number < above[0].number), ())
+    if any(_names_another_table(line, len(block[0].cells), heading) for line in between):
+        return False
+    return len(above) > 1 or bool(heading)
+
+
+def _is_of_kind(row: CellLine, other: CellLine) -> bool:
+    return all(one == two or "missing" in (one, two) for one, two in zip(row.looks, other.looks, strict=True))
+
+
+def _names_another_table(line: CellLine, width: int, heading: Sequence[str]) -> bool:
+    """Tell whether a line between rows may name columns: as many different words, other than those of the first."""
+    words = [cell for cell in line.cells if cell]
+    return width - 1 <= len(words) == len({*words}) > 1 and line.words == len(words) and line.cells != heading
 
 
 def _from_its_beginning(block: list[CellLine], lines: Sequence[CellLine], least: int) -> list[CellLine]:
