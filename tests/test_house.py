@@ -93,7 +93,7 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Two read tables line by line: lines as cells, and their headings.
     # One holds what the notation of formulas leaves out: kinds of bars and multiplication signs.
     # Three more read logs: layouts of tables and of rows, folders of DVCLive, and losses that need not fall.
-    assert len(lines) <= 506
+    assert len(lines) <= 507
     assert 150 <= statistics.median(lines.values()) <= 220
 
 
