@@ -97,7 +97,7 @@ def test_a_process_that_ends_after_the_training_ends_nobody(met, ended):
 
 
 def test_processes_that_do_not_come_are_named():
-    with pytest.raises(ds.DownslopeError, match=r"of 3 processes, 1, 2 did not come within 0\.1 s"):
+    with pytest.raises(ds.DownslopeError, match=r"of 3 processes, 1, 2 did not join within 0\.1 s"):
         _peers.gather(("127.0.0.1", free_port()), 0, 3, 0.1)
     with pytest.raises(ds.DownslopeError, match=r"process 0 does not answer at 127\.0\.0\.1"):
         _peers.gather(("127.0.0.1", free_port()), 1, 3, 0.1)
@@ -165,7 +165,7 @@ def test_joining_after_something_was_computed_is_refused():
     import jax
 
     jax.devices()
-    with pytest.raises(ds.SettingError, match="JAX has computed in this process already"):
+    with pytest.raises(ds.SettingError, match="JAX has already run in this process"):
         ds.join_hosts("127.0.0.1:5600", 2, 0)
 
 

@@ -52,7 +52,7 @@ def join_hosts(coordinator: str | None = None, hosts: int | None = None, number:
     """
     global _joined
     if _joined is not None:
-        raise SettingError("this process has joined the others already", hint="call join_hosts once")
+        raise SettingError("this process has already joined the others", hint="call join_hosts once")
     there = meeting_of(os.environ)
     coordinator = there.coordinator if coordinator is None else coordinator
     hosts = there.hosts if hosts is None else whole("hosts", hosts)
@@ -64,15 +64,13 @@ def join_hosts(coordinator: str | None = None, hosts: int | None = None, number:
             hint='for example join_hosts("node1:5600", hosts=2, number=0), and number=1 in the other process',
         )
     if number >= hosts:
-        raise SettingError(f"of {hosts} processes, none has the number {number}", hint="they are counted from 0")
+        raise SettingError(f"there is no process {number} among {hosts} processes", hint="they are counted from 0")
     address = _address(coordinator)
     if hosts == 1:
         return
     module = jax()
     if module.distributed.is_initialized() or _has_computed():
-        raise SettingError(
-            "JAX has computed in this process already", hint="call join_hosts first, before any data are read"
-        )
+        raise SettingError("JAX has already run in this process", hint="call join_hosts first, before reading any data")
     # Before JAX joins: connections that were opened first are closed first when a process is killed, so that its
     # sentence comes before JAX's own abort.
     peers, service = _peers.gather(address, number, hosts, _WAIT)

@@ -234,7 +234,7 @@ def _receive(address: tuple[str, int], hosts: int, wait: float) -> tuple[Peers, 
                 for connection in connections.values():
                     _tell(connection, {"refused": f"of {hosts} processes, {missing} did not come"}, last=True)
                 raise DownslopeError(
-                    f"of {hosts} processes, {missing} did not come within {wait:g} s", hint="see what they printed"
+                    f"of {hosts} processes, {missing} did not join within {wait:g} s", hint="see their output"
                 )
             if now - reminded > _REMIND:
                 print(f"downslope: waiting for processes {missing} of {hosts}", file=sys.stderr, flush=True)
@@ -293,7 +293,7 @@ def _visit(address: tuple[str, int], number: int, hosts: int, wait: float) -> tu
     if "refused" in answer:
         raise SettingError(str(answer["refused"]), hint="each process needs a number of its own, from 0 up")
     if not answer:
-        raise DownslopeError("process 0 has ended while processes were coming", hint="see what it printed")
+        raise DownslopeError("process 0 ended while the others were joining", hint="see its output")
     connection.settimeout(None)
     return Peers(number, tuple(answer["names"]), {0: connection}), str(answer["service"])
 

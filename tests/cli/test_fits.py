@@ -113,7 +113,7 @@ def test_groups_share_what_is_said_and_derive_in_each(capsys) -> None:
 def test_a_quantity_of_groups_says_which_are_meant() -> None:
     fit = ds.fit(GROUPED[1], GROUPED[0], by="state", shared="K")
     assert isinstance(fit, ds.Fit)
-    with pytest.raises(ds.FormulaError, match="Vm differs from group to group") as error:
+    with pytest.raises(ds.FormulaError, match="Vm differs between groups") as error:
         fit.derived("Vm/K")
     assert "`Vm[treated]`" in (error.value.hint or "")
     assert fit.derived("`Vm[treated]`/K").value == fit.derived_in_groups("Vm/K")[0].value

@@ -240,10 +240,10 @@ def test_a_run_of_which_nothing_is_written_yet(capsys, monkeypatch: pytest.Monke
     assert "0 of 2000 steps" in out
     code, _, err = said(capsys, "diagnose", "run", "--plot", "loss.png")
     assert code == 2
-    assert "nothing of this run is written down yet" in err
+    assert "this run has not written any rows yet" in err
     code, _, err = said(capsys, "predict", "run", "iris")
     assert code == 2
-    assert "nothing of this run is written down yet to predict with" in err
+    assert "this run has not written a network yet" in err
 
 
 def test_one_json_object(capsys) -> None:

@@ -103,7 +103,7 @@ def test_probabilities_are_those_that_the_loss_is_of():
 
 
 def test_where_there_are_no_probabilities():
-    with pytest.raises(ds.SettingError, match="numbers have no probabilities"):
+    with pytest.raises(ds.SettingError, match="numeric targets have no probabilities"):
         ds.train(data=(X, NUMBERS), **TINY).predict(X, probabilities=True)
     with pytest.raises(ds.SettingError, match="a network trained on mean squared error has no probabilities"):
         ds.train(data=(X, CLASSES), **TINY, loss="mse").predict(X, probabilities=True)

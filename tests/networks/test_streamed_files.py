@@ -163,7 +163,7 @@ def test_missing_cells_are_filled_dropped_or_named(frame: pl.DataFrame, tmp_path
         ({"day": pl.lit(date(2024, 5, 1))}, {}, "column day holds dates, which are not streamed"),
         ({"large": pl.lit(np.inf)}, {}, "row 1, column large: the cell is infinite"),
         ({"name": pl.col("number").cast(str) + "x"}, {}, "too many for categories"),
-        ({}, {"batch": None}, "rows that are streamed come in batches"),
+        ({}, {"batch": None}, "streamed rows need a batch size"),
         ({}, {"begin": {"steps": 5}}, "begin does not apply to rows that are streamed"),
         ({}, {"target": None}, "the target of rows that are streamed is the name of a column"),
         ({}, {"validation": 1.5}, "lies between 0 and 1"),
@@ -183,7 +183,7 @@ def test_only_parquet_files_are_streamed(frame: pl.DataFrame, tmp_path: Path) ->
     frame.write_csv(tmp_path / "rows.csv")
     with pytest.raises(ds.SettingError, match="no Parquet file"):
         ds.Setup.of(None, tmp_path / "rows.csv", "y", streaming=True).plan()
-    with pytest.raises(ds.SettingError, match="streaming is of a Parquet file"):
+    with pytest.raises(ds.SettingError, match="only a Parquet file can be streamed"):
         ds.Setup.of(None, frame, "y", streaming=True).plan()
 
 

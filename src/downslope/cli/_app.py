@@ -98,7 +98,7 @@ def lab(
         show.files({"page": str(page)})
         return
     if any(choice is not None for choice in (formula, chapter, language)):
-        raise ds.SettingError("a formula, a chapter and a language are of --export", hint="--export lesson.html")
+        raise ds.SettingError("a formula, --chapter and --language need --export", hint="--export lesson.html")
     visitors = None if token else False
     ds.lab.serve(
         host=host,

@@ -262,7 +262,7 @@ def write_progress(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) 
 def write_training(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) -> Path:
     """Write the picture of loss and score by step, and return its file."""
     if not len(trace):
-        raise ds.TraceError("nothing of this run is written down yet", hint="draw it again in a moment")
+        raise ds.TraceError("this run has not written any rows yet", hint="try again in a moment")
     return write_figure(lambda: ds.draw.training(trace, diagnosis), plot)
 
 
@@ -278,7 +278,7 @@ def write_still_or_moving(plot: Path, picture: Callable[[], Any], animation: Cal
     if plot.suffix.lower() not in _MOVING:
         return write_figure(picture, plot)
     if animation is None:
-        raise ds.SettingError("there is no moving picture of this", hint="the file's name may end in .png")
+        raise ds.SettingError("this picture cannot be animated", hint="the file's name may end in .png")
     return animation(plot)
 
 

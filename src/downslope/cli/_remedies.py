@@ -48,7 +48,7 @@ def find_rate(
     """Find a learning rate by a range test and by curvature, and check it by short runs."""
     _pictures.check_file(plot)  # before the search, which may take a while
     if "learning_rate" in choices:
-        raise ds.SettingError("the learning rate is what is looked for", hint="leave it out")
+        raise ds.SettingError("find-rate determines the learning rate", hint="leave it out")
     if _is_data(subject):
         _refuse("a network", {"start": start, **choices}, {"budget", "executor", *ds.choices(ds.train)} - {"start"})
         of_search = {name: choices.pop(name) for name in ("budget", "executor") if name in choices}

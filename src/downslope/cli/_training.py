@@ -102,7 +102,7 @@ def _refuse_with_seeds(options: Mapping[str, Any]) -> None:
     for option, value in options.items():
         if value is not None:
             raise ds.SettingError(
-                f"{option} is about one training, and --seeds makes several", hint="leave one of the two out"
+                f"{option} applies to a single training, and --seeds trains several", hint="leave out one of the two"
             )
 
 

@@ -20,7 +20,7 @@ Progress = bool | Callable[[int, int, float], None] | None
 # The method and the learning rate of a descent; other schemas replace default and sentences.
 METHOD = Choice(
     "gradient descent",
-    "How to step: a name of `method_names()`, a `Method`, a `MethodSpec`, or an Optax transformation.",
+    "The method: a name of `method_names()`, a `Method`, a `MethodSpec`, or an Optax transformation.",
     "step",
     kind="name",
     names=get_args(MethodName),
@@ -30,7 +30,7 @@ METHOD = Choice(
 )
 RATE = Choice(
     None,
-    "The learning rate α, above 0, or an Optax schedule; the method's own if None.",
+    "The learning rate α, above 0, or an Optax schedule; None for the method's default.",
     "step",
     kind="rate",
     above=0,
@@ -52,8 +52,8 @@ EngineChoice = Annotated[
     EngineName,
     Choice(
         "auto",
-        "What runs the steps: numpy, which starts at once; jax, which compiles them first and is faster from some "
-        "ten thousand steps or rows on; auto chooses by the work to be done.",
+        "The engine: numpy starts at once; jax compiles the steps first and is faster from about ten thousand steps "
+        "or rows on; auto chooses by the amount of work.",
         names=get_args(EngineName),
         kind="name",
         compiles=True,
@@ -62,17 +62,17 @@ EngineChoice = Annotated[
 
 
 class ObjectiveChoices(TypedDict, total=False):
-    """What else makes an objective of a formula's text."""
+    """What a formula's text needs to become an objective."""
 
     data: Annotated[
         TableLike | None,
         Choice(
             None,
-            "The table of a formula's columns: a file, a mapping of columns, or a frame; see `read_table`.",
+            "The table whose columns the formula uses: a file, a mapping of columns, or a frame; see `read_table`.",
             "objective",
             kind="file",
             metavar="FILE",
-            typed="A table whose columns the formula names: .csv, .xlsx, .parquet, …",
+            typed="A table whose columns the formula uses: .csv, .xlsx, .parquet, …",
         ),
     ]
     units: Annotated[
@@ -91,11 +91,11 @@ class ObjectiveChoices(TypedDict, total=False):
         Mapping[str, object] | None,
         Choice(
             None,
-            'How the table is read, where it is not as its cells suggest: {"decimal": "comma", "sheet": 2}.',
+            'Options for reading the table that override automatic detection: {"decimal": "comma", "sheet": 2}.',
             "objective",
             kind="units",
             metavar="NAME=VALUE",
-            typed="How the table is read: decimal=comma, sheet=2, missing=-9999, … May be repeated.",
+            typed="An option for reading the table: decimal=comma, sheet=2, missing=-9999, … May be repeated.",
         ),
     ]
 
@@ -115,27 +115,33 @@ class RateChoices(ScheduleChoices, total=False):
 class ClipChoices(TypedDict, total=False):
     """How long a gradient may be."""
 
-    clip_norm: Annotated[float | None, Choice(None, "Shorten gradients longer than this.", "step", above=0)]
-    clip_value: Annotated[float | None, Choice(None, "Cut the gradient's entries to ± this.", "step", above=0)]
+    clip_norm: Annotated[
+        float | None, Choice(None, "Scale gradients longer than this down to this norm.", "step", above=0)
+    ]
+    clip_value: Annotated[float | None, Choice(None, "Clip each entry of the gradient to ± this.", "step", above=0)]
 
 
 class StopChoices(TypedDict, total=False):
-    """When a descent has arrived."""
+    """When a descent has converged."""
 
     tolerance: Annotated[
         float,
-        Choice(1e-10, "Stop when the norm of the gradient falls to this; 0 to go on until nothing moves.", least=0),
+        Choice(
+            1e-10,
+            "Stop when the norm of the gradient falls to this; 0 to continue until the point no longer changes.",
+            least=0,
+        ),
     ]
 
 
 class DescentChoices(ClipChoices, StopChoices, ObjectiveChoices, total=False):
-    """What descents share, whichever method and rate they take."""
+    """The choices that all descents share, whatever their method and rate."""
 
     record: Annotated[
         "Record | int | None",
         Choice(
             None,
-            "What to write down: a `Record`, or k for every k-th step.",
+            "What to record: a `Record`, or k for every k-th step.",
             kind="whole",
             option="--every",
             metavar="K",
@@ -145,7 +151,7 @@ class DescentChoices(ClipChoices, StopChoices, ObjectiveChoices, total=False):
         ),
     ]
     engine: EngineChoice
-    seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]
+    seed: Annotated[int, Choice(0, "Seed of all random numbers.", least=0, most=LARGEST_SEED)]
 
 
 class MethodChoices(MethodSettings, ScheduleSettings, total=False):
@@ -157,21 +163,19 @@ class MethodChoices(MethodSettings, ScheduleSettings, total=False):
 class PlanChoices(MethodChoices, RateChoices, DescentChoices, total=False):
     """What may be chosen of a plan."""
 
-    steps: Annotated[int, Choice(100, "The most steps to take.", least=0, letter="-n", metavar="N")]
-    batches: Annotated[
-        "Batches | None", Choice(None, "How examples are taken, for an objective over batches.", "batches")
-    ]
+    steps: Annotated[int, Choice(100, "The maximum number of steps.", least=0, letter="-n", metavar="N")]
+    batches: Annotated["Batches | None", Choice(None, "The batch schedule, for an objective over batches.", "batches")]
 
 
 class DescendChoices(PlanChoices, total=False):
-    """What may be chosen of a descent."""
+    """The choices of a descent."""
 
     progress: Annotated[
         "Progress",
         Choice(
             None,
-            "Whether to show a progress bar; None to show one on a terminal after a second. Or a function of (steps "
-            "done, steps allowed, value), called now and then.",
+            "Whether to show a progress bar; None shows one on a terminal after a second. Or a function of (steps "
+            "taken, maximum steps, value), called from time to time.",
             "run",
             kind="object",
         ),

@@ -89,7 +89,7 @@ def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:
         return make_plan(objective, start, choices, also=("progress",))
     if start is not None or choices:
         raise SettingError(
-            "a plan holds its start and settings already",
+            "a plan already holds its start and settings",
             hint="change them with plan.changed(…), or pass the objective instead of the plan",
         )
     return objective

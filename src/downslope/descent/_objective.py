@@ -205,7 +205,7 @@ def objective(
     table = mapping("table", table, '{"decimal": "comma"}')
     if table is not None and data is None:
         raise ObjectiveError(
-            "table says how the data are read, and there are none", hint='for example data="houses.csv"'
+            "table= says how data are read, but there are no data", hint='for example data="houses.csv"'
         )
     precision = "float64" if precision is None else precision
     if not isinstance(precision, str) or precision not in ("float64", "float32"):
@@ -227,7 +227,7 @@ def objective(
             raise ObjectiveError("a function holds its own data", hint="close over the data inside the function")
         return _of_function(source, name, precision)
     raise ObjectiveError(
-        f"an objective is a formula or a function of a point, not {type(source).__name__}",
+        f"an objective must be a formula or a function of a point, not {type(source).__name__}",
         hint='for example "f(x) = x² - 4x + 5", or a JAX function that returns one number',
     )
 
@@ -379,7 +379,7 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
     missing = [name for name in names if name not in point]
     if missing:
         raise PointError(
-            f"the point says nothing of {', '.join(missing)}", hint=f"give every variable a number: {example}"
+            f"the point has no value for {', '.join(missing)}", hint=f"give every variable a number: {example}"
         )
     return {name: _number(name, point[name]) for name in names}
 
@@ -450,5 +450,5 @@ def _try_function(goal: Objective, point: Point) -> None:
     if shape != () or dtype is None or dtype.kind != "f":
         what = f"an array of shape {shape} and type {dtype}" if shape is not None else type(result).__name__
         raise ObjectiveError(
-            f"{goal.name} returns {what}, where one real number is needed", hint="reduce it: .mean() or .sum()"
+            f"{goal.name} returns {what}, but one real number is needed", hint="reduce it: .mean() or .sum()"
         )

@@ -397,7 +397,7 @@ def _rate(
     """Return the learning rate and its schedule, from all the ways in which they may be given."""
     if callable(learning_rate):
         if course is not None:
-            raise SettingError("the learning rate is a schedule already; give one of the two")
+            raise SettingError("the learning rate is already a schedule; give only one of the two")
         learning_rate, course = None, learning_rate
     if not how.takes_rate:
         if learning_rate is not None or course is not None or settings:
@@ -407,6 +407,6 @@ def _rate(
     chosen = schedule(course, steps, **settings)
     if chosen.function is not None:
         if learning_rate is not None:
-            raise SettingError("the schedule is the learning rate already; give one of the two")
+            raise SettingError("the schedule already sets the learning rate; give only one of the two")
         return math.nan, chosen
     return how.default_rate if learning_rate is None else learning_rate, chosen

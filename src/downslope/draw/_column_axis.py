@@ -144,7 +144,7 @@ def column_axis(name: str, values: np.ndarray, wanted: bool | None) -> ColumnAxi
         return ColumnAxis(False, low, high)
     if low < 0 or high <= 0:
         which = f"is {number(low)} in some row" if low < 0 else "is 0 in every row"
-        raise SettingError(f"{name} {which}, which has no place on a logarithmic axis", hint='log="none"')
+        raise SettingError(f"{name} {which}, which a logarithmic axis cannot show", hint='log="none"')
     above = float(np.min(values[values > 0]))
     gap = 10 ** max(_GAP[0], _GAP[1] * math.log10(high / above))
     return ColumnAxis(True, above, high, above / gap if low == 0 else None)

@@ -73,7 +73,7 @@ def fit(
     logs = axes_in_logarithms(log)
     if result.group_labels:
         if axes is not None:
-            raise SettingError("a fit by groups has a panel for each on a figure of its own; leave axes out")
+            raise SettingError("a fit by groups draws a panel per group on its own figure; leave axes out")
         return groups(result, over=over, log=log, own_scale=own_scale, statistics=statistics, **look)
     looks.checked(look, ("x", "y", "residual", "title"), own_figure=axes is None)
     along = parts.column_along(result, over)

@@ -113,7 +113,7 @@ def box(
     if isinstance(around, Mapping):
         missing = [name for name in over if name not in around]
         if missing:
-            raise PointError(f"the point says nothing of {', '.join(missing)}")
+            raise PointError(f"the point has no value for {', '.join(missing)}")
         at = {name: float(value) for name, value in around.items()}
         ranges, centre = window(over, np.array([[at[name] for name in over]])), at
         trace = None
@@ -177,7 +177,7 @@ def path(trace: Trace | None, names: tuple[str, ...]) -> np.ndarray:
     if missing:
         raise PointError(
             f"the trace has no {missing[0]!r}; it has {', '.join(trace.coordinate_names)}",
-            hint="draw a descent over the function that it went down",
+            hint="draw a descent over the function that it minimised",
         )
     return trace.coordinates[:, [trace.coordinate_names.index(name) for name in names]]
 

@@ -55,7 +55,7 @@ def trace_of(value: object, picture: str) -> Trace:
     """
     trace = as_trace(value, f"draw.{picture}", f'ds.draw.{picture}(ds.descend("x²", 10))')
     if not len(trace):
-        raise TraceError("nothing of this run is written down yet", hint="draw it again in a moment")
+        raise TraceError("this run has not written any rows yet", hint="try again in a moment")
     return trace
 
 

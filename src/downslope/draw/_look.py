@@ -64,7 +64,7 @@ def checked(look: FigureLook, labels: Sequence[str], *, own_figure: bool = True)
             raise SettingError(f"a picture has no {name!r}", hint=f"it has {', '.join(FigureLook.__annotations__)}")
     for name in ("size", "dpi"):
         if name in look and not own_figure:
-            raise SettingError(f"{name} is that of a new figure; these axes have a figure already")
+            raise SettingError(f"{name} applies to a new figure; these axes already have one")
     if "size" in look:
         _check_size(look["size"])
     if "dpi" in look and not 1 <= _number(look["dpi"]) <= _MOST_DOTS:

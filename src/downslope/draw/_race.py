@@ -99,7 +99,7 @@ def animate_race(result: Race | Sweep, file: str | Path, *, frames_per_second: i
     """
     result, target = inputs.result_of(result, "animate_race", inputs.RACE), inputs.file_of(file)
     if len(result.objective.names or ()) not in (1, 2):
-        raise SettingError("ways can be drawn for one or two variables")
+        raise SettingError("paths can be drawn for one or two variables")
     (axes,) = _new_axes(1)
     moving = _ways(axes, result.objective, result.lanes)
     style.legend(axes)

@@ -52,7 +52,7 @@ def sharpness(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) ->
     """
     trace = inputs.trace_of(trace, "sharpness")
     if not trace.spectra:
-        raise SettingError("this trace holds no curvature to draw", hint="train(…, probe_every=…) looks at it")
+        raise SettingError("this trace holds no curvature to draw", hint="train(…, probe_every=…) records it")
     scaled = np.array([_or_nan(look.preconditioned_highest) for look in trace.spectra])
     two = bool(np.isfinite(scaled).any())
     panels = inputs.panels_of(axes, 2 if two else 1, lambda: _new_panels(two))

@@ -51,7 +51,7 @@ class Plane:
             beside, self.second = _flat(trace, spectrum.lowest_direction or {}), "the lowest curvature"
             beside = beside - (beside @ steepest) * steepest
         if not np.linalg.norm(beside) > 0:
-            raise PointError("a slice has two directions, and this point has but one", hint="draw.curve shows it")
+            raise PointError("a slice needs two directions, and this point has only one", hint="draw.curve shows it")
         self.directions = np.stack([steepest, beside / np.linalg.norm(beside)])
 
     def natural_reach(self) -> float:
@@ -149,7 +149,7 @@ def _spectrum(trace: Trace) -> Spectrum:
     """Return the curvature at the end, or the last one that was measured."""
     known = _with_directions(trace)
     if not known:
-        raise PointError("this trace holds no curvature to slice along", hint="train(…, probe_every=…) looks at it")
+        raise PointError("this trace holds no curvature to slice along", hint="train(…, probe_every=…) records it")
     return known[-1]
 
 
@@ -201,7 +201,7 @@ def slice(
     if function.names is not None and set(function.names) != set(trace.part_names):
         raise PointError(
             f"the trace is of {', '.join(trace.part_names)}, and {function.read_as} is not",
-            hint="slice the objective that was descended",
+            hint="slice the objective that was minimised",
         )
     if reach is not None and (isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < np.inf):
         raise SettingError(f"reach must be a finite number above 0, not {described(reach)}")

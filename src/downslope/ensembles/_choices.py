@@ -27,42 +27,46 @@ MOST_STARTS = 1_000_000_000
 class SweepChoices(MethodChoices, ScheduleChoices, DescentChoices, ExecutorChoices, total=False):
     """What may be chosen of a sweep, the same for each rate."""
 
-    steps: Annotated[int, Choice(1000, "The most steps to take.", least=0, letter="-n", metavar="N")]
+    steps: Annotated[int, Choice(1000, "The maximum number of steps.", least=0, letter="-n", metavar="N")]
 
 
 class CompareChoices(ScheduleChoices, ScheduleSettings, DescentChoices, ExecutorChoices, total=False):
-    """What may be chosen of a race, the same for each method."""
+    """The choices of a race, the same for each method."""
 
     learning_rates: Annotated[
         Mapping[str, float] | None,
-        Choice(None, "Rates by a method's name, for those whose rate is not to be searched.", kind="object"),
+        Choice(
+            None, "Fixed learning rates by method name; the rates of the other methods are searched.", kind="object"
+        ),
     ]
-    steps: Annotated[int, Choice(1000, "The most steps to take.", least=0, letter="-n", metavar="N")]
+    steps: Annotated[int, Choice(1000, "The maximum number of steps.", least=0, letter="-n", metavar="N")]
 
 
 class SpaceChoices(ObjectiveChoices, ExecutorChoices, total=False):
-    """Where starts come from, besides a box."""
+    """How starting points are drawn, other than from a box."""
 
     spread: Annotated[
         float | Mapping[str, float] | Point,
-        Choice(None, "Instead of bounds, the standard deviation of starts about the centre.", kind="object"),
+        Choice(
+            None, "The standard deviation of the starting points about the centre, in place of bounds.", kind="object"
+        ),
     ]
-    centre: Annotated[Point, Choice(None, "The middle of that cloud; 0 if None.", kind="object")]
-    seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]
+    centre: Annotated[Point, Choice(None, "The centre of the starting points; None for 0.", kind="object")]
+    seed: Annotated[int, Choice(0, "Seed of all random numbers.", least=0, most=LARGEST_SEED)]
     engine: EngineChoice
 
 
 class MultistartChoices(SpaceChoices, MethodSettings, total=False):
-    """What may be chosen of descents from many starts."""
+    """The choices of descents from many starts."""
 
-    starts: Annotated[int, Choice(1000, "How many.", least=1, most=MOST_STARTS, metavar="N")]
+    starts: Annotated[int, Choice(1000, "Number of starting points.", least=1, most=MOST_STARTS, metavar="N")]
     method: Annotated[
         "MethodName | Method | MethodSpec | optax.GradientTransformation | None",
         replace(
             METHOD,
             default=None,
-            help="A method of `descend` for every start; None for small steps along −∇f, then BFGS and Newton.",
-            typed="A method for every start; careful steps if not given.",
+            help="A method of `descend` for every start; None for small steps along −∇f, followed by BFGS and Newton.",
+            typed="A method of `descend` for every start; if not given, small steps along −∇f, then BFGS and Newton.",
         ),
     ]
     learning_rate: Annotated[
@@ -78,33 +82,33 @@ class MultistartChoices(SpaceChoices, MethodSettings, total=False):
         int | None,
         Choice(
             None,
-            "The steps of that method; 1000 if None.",
+            "The maximum number of steps of that method; None for 1000.",
             "step",
             least=0,
             letter="-n",
             metavar="N",
-            typed="Steps of that method.",
+            typed="The maximum number of steps of that method.",
         ),
     ]
 
 
 class SearchChoices(SpaceChoices, total=False):
-    """What may be chosen of a search for the lowest valley."""
+    """The choices of a search for the lowest valley."""
 
     confirmations: Annotated[
         int,
         Choice(
             3,
-            "How many rounds must end at the lowest point; 0 to go on until time or evaluations are used up.",
+            "Rounds that must end at the lowest point before the search stops; 0 to use up the time or evaluations.",
             least=0,
             metavar="N",
-            typed="Rounds that must end at the lowest point before it stops.",
+            typed="Rounds that must end at the lowest point before the search stops.",
         ),
     ]
-    target: Annotated[float | None, Choice(None, "A value that is low enough to stop at.", typed="Stop at this value.")]
-    seconds: Annotated[float, Choice(10.0, "The most to take, time to compile included.", above=0)]
-    evaluations: Annotated[int | None, Choice(None, "The most to make; None for no limit.", metavar="N")]
+    target: Annotated[float | None, Choice(None, "A value low enough to stop at.", typed="Stop at this value.")]
+    seconds: Annotated[float, Choice(10.0, "Time limit in seconds, compilation included.", above=0)]
+    evaluations: Annotated[int | None, Choice(None, "Maximum number of evaluations; None for no limit.", metavar="N")]
     islands: Annotated[
         int | None,
-        Choice(None, "How many; None for 4.", most=1024, metavar="N"),
+        Choice(None, "Number of islands (groups of chains); None for 4.", most=1024, metavar="N"),
     ]

@@ -186,7 +186,7 @@ def compare(
     rates = {_label(method(name)): rate for name, rate in learning_rates.items()}
     strangers = [name for name in rates if name not in racers]
     if strangers:
-        raise SettingError(f"a rate is given for {strangers[0]}, which does not race")
+        raise SettingError(f"learning_rates names {strangers[0]}, which is not among the methods")
     goal = objective_of(
         objective, passed.pop("data", None), units=passed.pop("units", None), table=passed.pop("table", None)
     )

@@ -229,7 +229,7 @@ def _swept(base: Plan) -> Plan:
         SettingError: for one whose rate is not fixed.
     """
     if base.schedule.function is not None:
-        raise SettingError("a sweep is of fixed rates; a schedule changes them", hint="leave the schedule out")
+        raise SettingError("a sweep needs fixed rates; a schedule changes them", hint="leave the schedule out")
     if math.isnan(base.learning_rate):
         raise SettingError(
             f"{base.method.name} takes no fixed learning rate to sweep", hint="compare methods with ds.compare"

@@ -29,7 +29,7 @@ class ExecutorChoices(TypedDict, total=False):
         ExecutorLike,
         Choice(
             None,
-            "Where runs take place: an executor of `concurrent.futures`, a Dask `Client`, or the address of a Dask "
+            "Where to run: an executor of `concurrent.futures`, a Dask `Client`, or the address of a Dask "
             "scheduler; None for threads of this process. The result is the same to the last bit.",
             "run",
             kind="text",

@@ -235,7 +235,7 @@ def _again(piece: PendingUnit, answer: Any, gathered: Mapping[int, Any]) -> Pend
     if piece.attempts + 1 < _ATTEMPTS:
         return piece._replace(attempts=piece.attempts + 1, inline=True)
     raise ExecutorError(
-        f"unit {piece.number + 1} ended its worker {_ATTEMPTS} times: {in_a_line(answer)}",
+        f"unit {piece.number + 1} killed its worker {_ATTEMPTS} times: {in_a_line(answer)}",
         hint="it may need more memory than a worker has",
         gathered=gathered,
     ) from answer

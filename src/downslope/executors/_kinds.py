@@ -81,7 +81,7 @@ def check_executor(executor: Any) -> None:
         return
     if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
         raise SettingError(
-            f"an executor has a submit, as those of concurrent.futures have, and {described(executor)} has none",
+            f"an executor needs a submit method, like those of concurrent.futures, and {described(executor)} has none",
             hint=_FOR_EXAMPLE,
         )
     if type(executor).__name__ == "InterpreterPoolExecutor":

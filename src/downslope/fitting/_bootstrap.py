@@ -97,10 +97,12 @@ def bootstrap(fit: Fit, samples: int, kind: str, seed: int, confidence: float, e
         )
     if fit.arguments.deviations and kind == "residuals":
         raise SettingError(
-            "with errors in columns there are no residuals of one kind to resample", hint='bootstrap(…, "cases")'
+            "with errors in several columns, residuals cannot be resampled", hint='bootstrap(…, "cases")'
         )
     if fit.uncertainty.undetermined:
-        raise SettingError("the data do not determine every parameter, so refits would wander", hint="fix one of them")
+        raise SettingError(
+            "the data do not determine every parameter, so refits would not be unique", hint="fix one of them"
+        )
     together = max(1, _TOGETHER // (len(fit.measured) * (len(fit.free) + 1)))
     firsts = range(0, samples, together)
     units = [Unit(_refits, fit, (kind, seed, k, min(together, samples - first))) for k, first in enumerate(firsts)]

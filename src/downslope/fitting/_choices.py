@@ -36,17 +36,17 @@ class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, Schedul
 
 
 class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
-    """What may be chosen of a fit of all rows as one."""
+    """The choices of a fit of all rows together."""
 
     start: Annotated[
         Mapping[str, float] | None,
         Choice(
             None,
-            "Where to start, by parameter; None to search for a start.",
+            "Initial values by parameter; missing ones are searched for.",
             "fit",
             kind="point",
             metavar="POINT",
-            typed="The point to start from: x=4,y=3.",
+            typed="Initial values of parameters: k=0.1,room=20.",
         ),
     ]
     bounds: Annotated[
@@ -57,31 +57,31 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
             "fit",
             kind="ranges",
             metavar="RANGES",
-            typed="How far parameters may go: k=0..,b=-1..1; ends may be open.",
+            typed="Bounds of parameters: k=0..,b=-1..1; ends may be open.",
         ),
     ]
     fixed: Annotated[
         Mapping[str, float] | None,
         Choice(
             None,
-            "Parameters to hold, with their values.",
+            "Parameters held fixed, with their values.",
             "fit",
             kind="point",
             option="--fix",
             metavar="POINT",
-            typed="Parameters to hold: b=0.",
+            typed="Parameters held fixed: b=0.",
         ),
     ]
     ties: Annotated[
         Mapping[str, str] | None,
         Choice(
             None,
-            'Parameters that follow from others: {"b": "2a"}.',
+            'Parameters computed from others: {"b": "2a"}.',
             "fit",
             kind="units",
             option="--tie",
             metavar="NAME=FORMULA",
-            typed="A parameter that follows others: b=2a. May be repeated.",
+            typed="A parameter computed from others: b=2a. May be repeated.",
         ),
     ]
     y: Annotated[
@@ -110,7 +110,7 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         str | float | Sequence[float] | np.ndarray | Mapping[str, object] | None,
         Choice(
             None,
-            "The standard deviation of the column on the right, where it too is measured with errors: a column's name, "
+            "The standard deviation of the column on the right, if it has measurement errors too: a column's name, "
             'numbers, one number, or these by column, {"size": "s_size"}. Distances are then orthogonal.',
             "fit",
             kind="deviations",
@@ -123,11 +123,11 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         str | Sequence[float] | np.ndarray | None,
         Choice(
             None,
-            'What each squared residual is multiplied by, instead of `sigma`, likewise: "1/s²".',
+            'The weight of each squared residual, in place of `sigma` and in the same forms: "1/s²".',
             "fit",
             kind="text",
             metavar="COLUMN",
-            typed="What each squared residual is multiplied by.",
+            typed="The weight of each squared residual.",
             checks=False,
         ),
     ]
@@ -135,17 +135,17 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         bool,
         Choice(
             False,
-            "Whether `sigma` is in true units, so that errors do not depend on the residuals.",
+            "Whether `sigma` holds true standard deviations, so that standard errors do not depend on the residuals.",
             "fit",
-            typed="Take --sigma for true deviations, whatever the residuals.",
+            typed="Treat --sigma as true standard deviations, whatever the residuals.",
         ),
     ]
     loss: Annotated[
         LossName,
         Choice(
             "linear",
-            "How residuals count: linear; huber, soft-L1, cauchy, where outliers count less; or, by likelihood, "
-            "poisson for counts and binomial for shares of trials, whose numbers are the weights.",
+            "The loss: linear (least squares); huber, soft-L1 or cauchy, which give outliers less weight; or the "
+            "likelihoods poisson, for counts, and binomial, for shares of trials whose numbers are the weights.",
             "fit",
         ),
     ]
@@ -153,10 +153,10 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         float | None,
         Choice(
             None,
-            "The residual from which on a robust loss counts less; from the residuals' median if None.",
+            "The residual beyond which a robust loss gives less weight; None for one from the residuals' median.",
             "fit",
             above=0,
-            typed="The residual from which on a robust loss counts less.",
+            typed="The residual beyond which a robust loss gives less weight.",
         ),
     ]
     method: Annotated[
@@ -164,7 +164,7 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         replace(
             METHOD,
             default="levenberg-marquardt",
-            help="How to find the parameters: levenberg-marquardt, trust region, or a method of `descend`.",
+            help="The method: levenberg-marquardt, trust region, or a method of `descend`.",
             names=(*get_args(FitMethodName), *METHOD.names),
             typed="levenberg-marquardt, trust region, gradient descent, adam, …",
         ),
@@ -173,20 +173,22 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         int | None,
         Choice(
             None,
-            "The most steps to try; 2000 if None, 1000 for a method of `descend`.",
+            "The maximum number of steps tried; None for 2000, or 1000 for a method of `descend`.",
             "fit",
             least=0,
             letter="-n",
             metavar="N",
-            typed="The most steps to take.",
+            typed="The maximum number of steps.",
         ),
     ]
-    confidence: Annotated[float, Choice(0.95, "The confidence of the intervals, between 0 and 1.", "fit", checks=False)]
+    confidence: Annotated[
+        float, Choice(0.95, "The confidence level of the intervals, between 0 and 1.", "fit", checks=False)
+    ]
     intervals: Annotated[
         IntervalKind,
         Choice(
             "linear",
-            "How intervals are computed: linear, value ± t·error; or profile, by refits, with ends of their own.",
+            "The kind of intervals: linear, value ± t·error; or profile, from refits, which may be asymmetric.",
             "fit",
             kind="name",
             names=("linear", "profile"),
@@ -196,11 +198,11 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         str | Sequence[int] | None,
         Choice(
             None,
-            'The rows that take part, counted from 1, ends included: "10:200", ":50,80:"; all if None.',
+            'The rows to use, counted from 1, ends included: "10:200", ":50,80:"; None for all.',
             "fit",
             kind="text",
             metavar="RANGES",
-            typed="The rows that take part, counted from 1: 10:200.",
+            typed="The rows to use, counted from 1: 10:200.",
             checks=False,
         ),
     ]
@@ -254,33 +256,33 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         Mapping[str, object] | None,
         Choice(
             None,
-            'How the table is read, where it is not as its cells suggest: {"decimal": "comma", "names": 3}.',
+            'Options for reading the table that override automatic detection: {"decimal": "comma", "names": 3}.',
             "rows",
             kind="units",
             metavar="NAME=VALUE",
-            typed="How the table is read: decimal=comma, names=3, separator=tab, … May be repeated.",
+            typed="An option for reading the table: decimal=comma, names=3, separator=tab, … May be repeated.",
         ),
     ]
     seed: Annotated[
         int,
         Choice(
-            0, "Seed of the search for a start.", "fit", least=0, most=LARGEST_SEED, typed="Seed of what is random."
+            0, "Seed of the search for a start.", "fit", least=0, most=LARGEST_SEED, typed="Seed of all random numbers."
         ),
     ]
 
 
 class FitChoices(PlainFitChoices, total=False):
-    """What may be chosen of a fit."""
+    """The choices of a fit."""
 
     by: Annotated[
         str | Sequence[str] | None,
         Choice(
             None,
-            "The column that tells groups apart, or several; each group has parameters of its own, `Vm[treated]`.",
+            "The column or columns that define the groups; each group has its own parameters, `Vm[treated]`.",
             "fit",
             kind="columns",
             metavar="COLUMN",
-            typed="The column that tells groups apart; each has parameters of its own.",
+            typed="The column that defines the groups; each group has its own parameters.",
             checks=False,
         ),
     ]

@@ -179,7 +179,7 @@ def _check_same_rows(first: Fit, second: Fit) -> None:
         raise DataError(
             f"the fits have different left sides: {first.model.equation.left.read_as} and "
             f"{second.model.equation.left.read_as}, or different rows",
-            hint="their squares are sums of different things; fit both to the same left side and rows",
+            hint="their sums of squares cannot be compared; fit both to the same left side and rows",
         )
     if first.uncertainty.absolute != second.uncertainty.absolute:
         raise SettingError("σ is known for only one of the fits", hint="give absolute_sigma to both")
@@ -187,7 +187,7 @@ def _check_same_rows(first: Fit, second: Fit) -> None:
         raise DataError("the fits weight the rows differently", hint="give both the same sigma or weights")
     spread, other = first.arguments.deviations or {}, second.arguments.deviations or {}
     if spread.keys() != other.keys() or not all(np.allclose(spread[n], other[n], rtol=_ROUNDING) for n in spread):
-        raise DataError("the fits have other errors in their columns", hint="give both the same sigma_x")
+        raise DataError("the fits have different errors in their columns", hint="give both the same sigma_x")
 
 
 def _test(simpler: Fit, richer: Fit) -> tuple[float, tuple[float, float], float]:

@@ -66,7 +66,7 @@ def derived(fit: Fit, text: str, confidence: float) -> Derived:
     of_groups = [name for name in read.columns if name in own]
     if of_groups:
         raise FormulaError(
-            f"{of_groups[0]} differs from group to group",
+            f"{of_groups[0]} differs between groups",
             text=text,
             position=max(text.rfind(of_groups[0]), 0),
             width=len(of_groups[0]),
@@ -105,7 +105,7 @@ def _read(text: str, names: list[str]) -> Formula:
         FormulaError: for a formula that cannot be read or has another name.
     """
     if not isinstance(text, str):
-        raise FormulaError(f"a derived quantity is a formula as text, not {described(text)}", hint='"ln(2)/k"')
+        raise FormulaError(f"a derived quantity must be a formula as text, not {described(text)}", hint='"ln(2)/k"')
     read = formula(text, columns=names)
     if read.variables:
         unknown = read.variables[0]

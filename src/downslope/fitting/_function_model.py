@@ -49,7 +49,7 @@ def function_equation(
         close = next((f": did you mean {nearest(a, table)} by {a}?" for a in arguments if nearest(a, table)), "")
         raise FormulaError(
             f"no argument of {name}({', '.join(arguments)}) is a column; the table has {listed(list(table))}{close}",
-            hint="name an argument like the column that it is to get",
+            hint="name an argument after the column that it receives",
         )
     if not parameters:
         raise FormulaError(f"{name} has no parameter to fit", hint="arguments that are no columns are parameters")
@@ -75,7 +75,9 @@ def _arguments(name: str, function: Callable[..., Any]) -> tuple[list[str], dict
         raise FormulaError(f"the arguments of {name} cannot be read", hint="wrap it: def f(x, a): …") from None
     odd = [each.name for each in known if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD, each.KEYWORD_ONLY)]
     if odd:
-        raise FormulaError(f"{name} takes {odd[0]} in no order", hint="write its arguments out: def f(x, a, b): …")
+        raise FormulaError(
+            f"{name} takes {odd[0]} without a position", hint="write its arguments out: def f(x, a, b): …"
+        )
     defaults: dict[str, float] = {}
     for each in known:
         if isinstance(each.default, int | float | np.number):
@@ -121,7 +123,7 @@ def _check_call(
     except Exception as error:
         raise FormulaError(
             f"{name} failed on the columns: {type(error).__name__}: {error}",
-            hint="it gets whole columns as arrays, and numbers for its parameters",
+            hint="it receives whole columns as arrays, and numbers for its parameters",
         ) from error
     if result.dtype.kind not in "biuf" or result.shape not in ((), rows[0].shape):
         raise FormulaError(

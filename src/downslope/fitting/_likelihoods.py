@@ -149,7 +149,7 @@ def check_choices(loss: str, sigma: Any, absolute_sigma: bool, loss_scale: float
     """
     if sigma is not None or absolute_sigma:
         name = "sigma" if sigma is not None else "absolute_sigma"
-        raise SettingError(f"the {loss} likelihood has deviations of its own, so it takes no {name}")
+        raise SettingError(f"the {loss} likelihood implies its own deviations, so it takes no {name}")
     if loss_scale is not None:
         raise SettingError(f"the {loss} likelihood has no scale", hint="loss_scale goes with huber, soft-L1 or cauchy")
 

@@ -182,7 +182,7 @@ def check_together(chosen: Mapping[str, Any], loss: str) -> None:
         )
     if chosen["sigma"] is None and chosen["weights"] is None:
         raise SettingError(
-            "sigma_x needs sigma: only the two together say how far a row may be moved to either side",
+            "sigma_x needs sigma: only the two together say how far a point may move in each direction",
             hint='for example sigma=0.5, sigma_x=0.1, or sigma="s_y", sigma_x="s_x"',
         )
 
@@ -211,7 +211,7 @@ def by_column(sigma_x: Any, right: tuple[str, ...], left: tuple[str, ...], table
             several = f"the right side has the columns {listed(right)}" if right else "the right side has no column"
             example = ", ".join(f'"{name}": "s_{name}"' for name in right[:2])
             raise SettingError(
-                f"sigma_x does not say whose deviations they are: {several}", hint=f"sigma_x={{{example}}}"
+                f"sigma_x does not say to which column it belongs: {several}", hint=f"sigma_x={{{example}}}"
             )
         sigma_x = {right[0]: sigma_x}
     deviations = {}

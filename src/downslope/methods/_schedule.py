@@ -28,10 +28,18 @@ class ScheduleSettings(TypedDict, total=False):
 
     factor: Annotated[
         float,
-        Choice(None, "What the rate is multiplied by, each time or in all.", "schedule", kind="number", checks=False),
+        Choice(
+            None,
+            "The factor on the rate: per drop for step, over the whole run for exponential.",
+            "schedule",
+            kind="number",
+            checks=False,
+        ),
     ]
-    every: Annotated[int, Choice(None, "Steps from one factor to the next.", "schedule", kind="number", checks=False)]
-    warm_up: Annotated[int, Choice(None, "Steps until the rate is reached.", "schedule", kind="number", checks=False)]
+    every: Annotated[int, Choice(None, "Steps between drops of the rate.", "schedule", kind="number", checks=False)]
+    warm_up: Annotated[
+        int, Choice(None, "Steps until the full rate is reached.", "schedule", kind="number", checks=False)
+    ]
 
 
 SCHEDULE_SETTINGS = tuple(ScheduleSettings.__annotations__)

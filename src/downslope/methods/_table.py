@@ -31,10 +31,10 @@ from downslope.methods._theory import MethodFacts, NoTheory, Recurrence, Setting
 
 _SEARCHES = NoTheory("it searches for the length of each step, so no rate has to be bounded")
 
-_MOMENTUM = Setting("momentum", 0.9, "Share β of the last step that is kept.", below=1)
-_BETA1 = Setting("beta1", 0.9, "Share of the running mean of gradients that is kept each step.", below=1)
-_BETA2 = Setting("beta2", 0.999, "Share of the running mean of squared gradients that is kept each step.", below=1)
-_EPSILON = Setting("epsilon", 1e-8, "Added to the scale, so that vanishing gradients are not divided by 0.")
+_MOMENTUM = Setting("momentum", 0.9, "The share β of the last step that is added to the next.", below=1)
+_BETA1 = Setting("beta1", 0.9, "Decay rate of the running mean of the gradients.", below=1)
+_BETA2 = Setting("beta2", 0.999, "Decay rate of the running mean of the squared gradients.", below=1)
+_EPSILON = Setting("epsilon", 1e-8, "A small number added to the denominator.")
 
 
 def _decay(default: float) -> Setting:
@@ -74,8 +74,8 @@ NOISY_GRADIENT_DESCENT = MethodSpec(
     help="Step by −α(∇f + ε) with normal noise ε, which leaves saddles.",
     update=noisy_gradient,
     settings=(
-        Setting("noise", 0.1, "Standard deviation of the noise in each coordinate of the first step's gradient."),
-        Setting("noise_decay", 0.55, "The noise's variance falls as the step to the power of minus this."),
+        Setting("noise", 0.1, "Standard deviation of the noise in each coordinate of the gradient at the first step."),
+        Setting("noise_decay", 0.55, "The variance of the noise falls as step to the power of minus this."),
     ),
     aliases=("noise", "noisy sgd", "sgd with noise"),
     default_rate=0.1,
@@ -139,7 +139,7 @@ ADAGRAD = MethodSpec(
     help="Divide each coordinate by the root of the sum of its squared gradients.",
     update=adagrad,
     settings=(
-        Setting("initial", 0.1, "The sum of squares before the first step."),
+        Setting("initial", 0.1, "Initial value of the sum of squares."),
         Setting(_EPSILON.name, 1e-7, _EPSILON.help),
     ),
     default_rate=0.1,
@@ -156,7 +156,7 @@ RMSPROP = MethodSpec(
     help="Divide each coordinate by the root of the running mean of its squared gradients.",
     update=rmsprop,
     settings=(
-        Setting("decay", 0.9, "Share of the running mean of squared gradients that is kept each step.", below=1),
+        Setting("decay", 0.9, "Decay rate of the running mean of the squared gradients.", below=1),
         _EPSILON,
     ),
     default_rate=0.01,
@@ -247,7 +247,7 @@ L_BFGS = MethodSpec(
     name="l-bfgs",
     help="BFGS that remembers the last few steps only, for points of many numbers.",
     update=l_bfgs,
-    settings=(Setting("memory", 10, "How many steps are remembered.", least=1, whole=True, structural=True),),
+    settings=(Setting("memory", 10, "Number of steps remembered.", least=1, whole=True, structural=True),),
     aliases=("lbfgs",),
     default_rate=None,
     network_rate=None,

@@ -73,7 +73,7 @@ class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
             "The share of the weights, times the rate, that each step subtracts (decoupled, as in AdamW).",
             "step",
             least=0,
-            typed="Share of the weights, times the rate, taken away each step.",
+            typed="Decoupled weight decay: the share of the weights, times the rate, subtracted at each step.",
         ),
     ]
 
@@ -82,13 +82,14 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
     """What may be chosen of a training."""
 
     steps: Annotated[
-        int, Choice(2000, "The most steps to take.", "training", least=0, most=LARGEST_COUNT, letter="-n", metavar="N")
+        int,
+        Choice(2000, "The maximum number of steps.", "training", least=0, most=LARGEST_COUNT, letter="-n", metavar="N"),
     ]
     start: Annotated[
         Any,
         Choice(
             None,
-            "The parameters that a loss function begins with: a tree of arrays or an Equinox module.",
+            "The initial parameters of a loss function: a tree of arrays or an Equinox module.",
             "training",
             kind="object",
             compiles=True,
@@ -98,7 +99,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         Callable[[Any, Any], Any] | None,
         Choice(
             None,
-            "Of a loss function: outputs(params, batch), one row an example, which are scored beside the loss.",
+            "For a loss function: outputs(params, batch), one row per example, to be scored.",
             "training",
             kind="object",
             compiles=True,
@@ -108,7 +109,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         str | Callable[[Any], Any] | None,
         Choice(
             None,
-            "What these outputs are compared with: the name of a leaf of the batch, or targets(batch).",
+            "The targets of these outputs: the name of a leaf of the batch, or targets(batch).",
             "training",
             kind="object",
             compiles=True,
@@ -118,9 +119,9 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         Mapping[str, Any] | None,
         Choice(
             None,
-            "Choices that the first `steps` of it are taken with and the rest are not: method, learning_rate, "
-            "schedule, clip_norm, clip_value, weight_decay, and settings of these. With `revive` units that are dead "
-            "after them begin anew, with newly drawn weights.",
+            "Other choices for the first `steps` steps: method, learning_rate, "
+            "schedule, clip_norm, clip_value, weight_decay, and their settings. With `revive`, units that are dead "
+            "after these steps get new initial weights.",
             "training",
             kind="pairs",
             metavar="NAME=VALUE,…",
@@ -131,7 +132,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         int | None,
         Choice(
             32,
-            "Examples of a step; None for all of them. A stream has its own.",
+            "Examples per step; None for all of them. A stream has its own batches.",
             "batches",
             kind="batch",
             metavar="N|all",
@@ -143,8 +144,8 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         float | DataLike | None,
         Choice(
             None,
-            "The share of the rows held back, 0 for none; None for a fifth of ten rows or more; or other data, of a "
-            "stream the only way.",
+            "The share of the rows held back, 0 for none; None for a fifth if there are ten rows or more. Or separate "
+            "validation data, which is the only way for a stream.",
             "batches",
             kind="share or file",
             metavar="SHARE|FILE",
@@ -156,7 +157,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         int | None,
         Choice(
             None,
-            "Evaluations without a better validation loss after which the run ends.",
+            "Stop after this many evaluations without a lower validation loss.",
             "batches",
             metavar="N",
             typed="Stop after N evaluations without a lower validation loss.",
@@ -166,22 +167,24 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         Literal["last", "best"],
         Choice(
             "last",
-            "The step whose network is handed over: the last, or the best by accuracy or R² on the rows held back, by "
-            "the validation loss where there is neither, by the training loss where no row is held back. Of equal ones "
-            "the one of the lowest loss, then the first.",
+            "The step whose network is returned: the last, or the best by accuracy or R² on the rows held back, by "
+            "the validation loss if there is neither, or by the training loss if no row is held back. Ties go to "
+            "the lowest loss, then to the earliest step.",
             "batches",
-            typed="best keeps the network of the best evaluation in place of the last one.",
+            typed="last, or best for the network of the best evaluation.",
         ),
     ]
     accumulate: Annotated[
         int,
-        Choice(1, "Batches whose gradients are averaged for one step.", "batches", metavar="N", compiles=True),
+        Choice(
+            1, "Number of batches whose gradients are averaged for one step.", "batches", metavar="N", compiles=True
+        ),
     ]
     evaluate_every: Annotated[
         int | None,
         Choice(
             None,
-            "Steps from one evaluation to the next; about 40 in all if None.",
+            "Steps between evaluations; None for about 40 evaluations in all.",
             "batches",
             metavar="N",
             typed="Steps between evaluations; 40 in all if not given.",
@@ -191,8 +194,8 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         int | None,
         Choice(
             None,
-            "Steps from one look at the Hessian's ends and the gradient's noise to the next; about 20 in all if None, "
-            "1000 steps apart at least (250 if each sees all examples); 0 for none.",
+            "Steps between probes of the Hessian's extreme eigenvalues and the gradient noise; None for about 20, "
+            "at least 1000 steps apart (250 if each step sees all examples); 0 for none.",
             "batches",
             least=0,
             metavar="N",
@@ -203,22 +206,22 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         int,
         Choice(
             10,
-            "Steps from one look inside the layers to the next; 0 for none.",
+            "Steps between records of the layers; 0 for none.",
             "batches",
             least=0,
             metavar="N",
-            typed="Steps between looks inside the layers; 0 for none.",
+            typed="Steps between records of the layers; 0 for none.",
         ),
     ]
     seed: Annotated[
         int,
         Choice(
             0,
-            "Seed of weights, order of examples, dropout and the choice of rows to validate.",
+            "Seed of the weights, the order of examples, dropout and the choice of validation rows.",
             "training",
             least=0,
             most=LARGEST_SEED,
-            typed="Seed of what is random.",
+            typed="Seed of all random numbers.",
         ),
     ]
 
@@ -230,8 +233,8 @@ class RunChoices(TypedDict, total=False):
         str | os.PathLike[str] | None,
         Choice(
             None,
-            "A folder to write the run into while it goes on; killed at any moment, it can be resumed. A folder that "
-            "holds a run is refused, so that none is lost.",
+            "A folder to which the run is written as it trains, so that a killed run can be resumed. A folder that "
+            "already holds a run is refused, so that nothing is lost.",
             "run",
             kind="file",
             metavar="DIR",
@@ -242,9 +245,9 @@ class RunChoices(TypedDict, total=False):
         bool,
         Choice(
             False,
-            "Go on with the run in `save`, to the same numbers; it is begun if nothing is there.",
+            "Continue the run in `save`, to the same numbers; a new run starts if there is none.",
             "run",
-            typed="Go on with the run in --save.",
+            typed="Continue the run in --save.",
         ),
     ]
     overwrite: Annotated[bool, Choice(False, "Replace the run in `save`.", "run", typed="Replace the run in --save.")]
@@ -256,8 +259,8 @@ class RunChoices(TypedDict, total=False):
         "Callable[[Training], None] | None",
         Choice(
             None,
-            "Called at each evaluation but the last with the training as it is then, for example to draw it; the "
-            "numbers are the same with it and without.",
+            "A function called at each evaluation but the last with the training so far, for example to draw it; the "
+            "results do not depend on it.",
             "run",
         ),
     ]
@@ -266,25 +269,25 @@ class RunChoices(TypedDict, total=False):
         int | Literal["all"] | None,
         Choice(
             None,
-            'How many devices of this machine each take a part of every batch, or "all" for those of every process '
-            "that joined by `join_hosts`; None for one. Parameters are copied, and the loss stays the mean of the "
-            "whole batch, so that the numbers are those of one device but for the last digits.",
+            'The number of devices of this machine that share each batch, or "all" for the devices of every process '
+            "that joined by `join_hosts`; None for one. Parameters are copied, and the loss remains the mean of the "
+            "whole batch, so the numbers agree with those of one device up to rounding.",
             "run",
             kind="devices",
             metavar="N|all",
-            typed="Divide each batch among N devices, or all of every process.",
+            typed="Divide each batch among N devices, or among all devices of all processes.",
         ),
     ]
     divide_state: Annotated[
         bool,
         Choice(
             False,
-            "Whether each of several devices holds a part of what the method carries, such as the moments of Adam, "
-            "instead of a copy. With `save` each process writes its own part, by Orbax (the extra `shards`), into a "
-            "folder that all must see.",
+            "Whether each of several devices holds a part of the optimiser's state, such as Adam's moments, "
+            "instead of a copy. With `save`, each process writes its own part with Orbax (the extra `shards`) to a "
+            "folder that all processes must be able to reach.",
             "run",
             kind="truth",
-            typed="Divide what the method carries among the devices.",
+            typed="Divide the optimiser's state among the devices.",
         ),
     ]
 
@@ -300,28 +303,28 @@ class ReplicateChoices(TrainChoices, total=False):
         int | Sequence[int] | None,
         Choice(
             None,
-            "How many trainings with a seed of their own, from `seed` on, or their seeds; they come back as "
-            "`Replicates`, with the interval of each score. With `save`, each is written into a folder of its own "
-            "there: seed-0, …",
+            "The number of trainings, with seeds counted from `seed`, or a list of seeds. The result is a "
+            "`Replicates` with an interval for each score. With `save`, each training is written to its own subfolder, "
+            "seed-0, …",
             "run",
             kind="whole",
             checks=False,
             metavar="N",
-            typed="Train N times, each with another seed, and say how far scores depend on it.",
+            typed="Train N times with different seeds, and report how far scores depend on the seed.",
         ),
     ]
 
 
 class SetupChanges(TrainingChoices, total=False):
-    """What may be changed of a setup."""
+    """The choices of a setup that can be changed."""
 
     model: Annotated[ModelLike | None, Choice(None, "Another model.", "network", kind="object")]
     data: Annotated[DataLike, Choice(None, "Other data.", "rows", kind="object")]
     target: Annotated[TargetLike | None, Choice(None, "Another target.", "rows", kind="object")]
-    bias: Annotated[float, Choice(None, "What biases begin with.", "network", kind="object", in_layers=True)]
+    bias: Annotated[float, Choice(None, "Initial value of the biases.", "network", kind="object", in_layers=True)]
     output_units: Annotated[int, Choice(None, "Units of the output layer.", "network", kind="object", in_layers=True)]
     least_units: Annotated[
-        int, Choice(None, "The fewest units of a hidden layer.", "network", kind="object", in_layers=True)
+        int, Choice(None, "Minimum number of units of a hidden layer.", "network", kind="object", in_layers=True)
     ]
 
 
@@ -332,7 +335,7 @@ def batches_of(task: "Job", chosen: Mapping[str, Any]) -> Batches:
     assert batched is not None
     if patience and batched.held_out is None:
         raise SettingError(
-            "patience waits for a better validation loss, and nothing is held back", hint="for example validation=0.2"
+            "patience needs a validation loss, but no rows are held back", hint="for example validation=0.2"
         )
 
     def rounded(cadence: int) -> int:
@@ -363,7 +366,7 @@ def _best_by(batched: Batched, keep: str) -> str | None:
         raise SettingError(f"keep is 'last' or 'best', not {described(keep)}")
     if batched.held_out is None and batched.measured is None:
         raise SettingError(
-            "there is no best evaluation to keep, since nothing is evaluated", hint="name rows with validation=…"
+            "there is no best evaluation to keep, since nothing is evaluated", hint="hold back rows with validation=…"
         )
     metric = (batched.facts.get("network") or {}).get("metric") or "loss"
     # On the rows trained on, only the loss: what fits them best has the highest accuracy there as well.
@@ -394,7 +397,7 @@ def in_order(
         return data, model, target
     if target is None and not _is_data_of_its_own(data):
         return None, model, data
-    raise SettingError("two data sets came, and no model", hint="validation=… takes the rows to validate")
+    raise SettingError("two data sets and no model were passed", hint="pass validation rows as validation=…")
 
 
 def _is_data(value: object) -> bool:

@@ -88,8 +88,8 @@ class Loss:
             return self
         if self.whole is not None:
             raise SettingError(
-                "class_weights apply to the losses that have a name, and this loss is a function",
-                hint="multiply the loss of each example inside it, or name a loss",
+                "class_weights apply to named losses, but this loss is a function",
+                hint="multiply the loss of each example inside the function, or use a named loss",
             )
         return replace(self, weights=tuple(weights))
 
@@ -196,7 +196,7 @@ def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
         SettingError: if there are no classes, or the outputs for this loss are not probabilities.
     """
     if not classes:
-        raise SettingError("numbers have no probabilities", hint="they are for classes: leave probabilities out")
+        raise SettingError("numeric targets have no probabilities", hint="leave probabilities out")
     if loss["from_logits"] is None:
         raise SettingError(
             f"a network trained on {loss['name']} has no probabilities",

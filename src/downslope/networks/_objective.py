@@ -41,7 +41,13 @@ class ComputationChoices(TypedDict, total=False):
 
     l2: Annotated[
         float,
-        Choice(0.0, "λ of a penalty λ Σ w² on all kernels, part of the loss.", "computation", least=0, compiles=True),
+        Choice(
+            0.0,
+            "The factor λ of a penalty λ Σ w² on all kernels, added to the loss.",
+            "computation",
+            least=0,
+            compiles=True,
+        ),
     ]
     mixed_precision: Annotated[
         bool, Choice(False, "Compute in bfloat16, with weights in float32.", "computation", compiles=True)
@@ -50,13 +56,13 @@ class ComputationChoices(TypedDict, total=False):
         Literal["balanced"] | Mapping[Any, float] | Sequence[float] | None,
         Choice(
             None,
-            'What the loss of a row is multiplied by, by its class: "balanced" for rows / (classes × rows of the '
-            "class), a mapping from labels to weights, or weights in the order of the classes; None for 1.",
+            'Weights of the classes in the loss: "balanced" for rows / (classes × rows of the '
+            "class), a mapping from labels to weights, or weights in the order of the classes; None for equal weights.",
             "computation",
             kind="weights",
             metavar="WEIGHTS",
             compiles=True,
-            typed="Weigh the classes in the loss: balanced, or no=1,yes=20, or 1,20 in the order of the classes.",
+            typed="Weights of the classes in the loss: balanced; no=1,yes=20; or 1,20 in the order of the classes.",
         ),
     ]
 

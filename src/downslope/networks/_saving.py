@@ -58,7 +58,7 @@ def run_folder(
         return
     layout.check_saving()
     if resume and overwrite:
-        raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
+        raise SettingError("resume continues a run, and overwrite replaces it", hint="choose one of the two")
     if not layout.writes:
         with layout.together(save):
             yield None

@@ -105,7 +105,7 @@ class Setup:
         check_functions("the setup", *jax().tree.leaves(model), self.data, self.target, *self.choices.values())
         if hasattr(self.data, "__next__"):
             raise DataError(
-                "the setup cannot be pickled, since its data come only once, from an iterator",
+                "the setup cannot be pickled, since its data come from an iterator, which can be read only once",
                 hint="give a list of batches, or a loader that can be pickled",
             )
         return {**fields_alone(self), "model": model}
@@ -225,7 +225,7 @@ class Setup:
         lacking = [name for name in entries["untold"] if others.get(name) is None]
         if lacking:
             raise DataError(
-                f"the run does not hold its {listed(lacking)}", hint=f"give what it was trained with: {lacking[0]}=…"
+                f"the run does not include its {listed(lacking)}", hint=f"pass what it was trained with: {lacking[0]}=…"
             )
         choices = {name: value for name, value in entries.items() if name != "untold"} | {
             name: value for name, value in others.items() if value is not None
@@ -328,23 +328,21 @@ class Setup:
         most = self.choices["steps"]
         steps = whole("steps of the beginning", begin["steps"])
         if steps >= most:
-            raise SettingError(f"of {most} steps, {steps} cannot be the beginning", hint="begin with fewer")
+            raise SettingError(f"begin has {steps} steps, but the training has {most}", hint="begin with fewer")
         others = {name: choice for name, choice in begin.items() if name not in ("steps", "revive")}
         refuse_unknown(others, (*_CHOICES, "revive"), settings_of_own(others))
         wrong = [name for name in others if not _is_stepping(name)]
         if wrong:
             raise SettingError(
-                f"the first steps cannot have a {wrong[0]} of their own",
-                hint=f"what they can have is {listed(_STEPPING)}, and settings of these",
+                f"begin cannot change {wrong[0]}",
+                hint=f"it can change {listed(_STEPPING)}, and settings of these",
             )
         revive = begin.get("revive", False)
         if not isinstance(revive, bool):
             raise SettingError(f"revive is true or false, not {described(revive)}")
         change = Revival(self, seed) if revive else None
         if change is not None and self.task.revived is None:
-            raise SettingError(
-                "the units of this model are not known, and none can be revived", hint="leave revive out"
-            )
+            raise SettingError("the units of this model are unknown, so none can be revived", hint="leave revive out")
         return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
 
     def _plan_of_rest(self, seed: int | None) -> Plan:
@@ -410,7 +408,7 @@ class Setup:
         """
         chosen, trainings = seeds_of(seeds, self.choices["seed"]), []
         if hasattr(self.data, "__next__"):
-            raise DataError("an iterator gives its batches to one training", hint="give a list of batches, or a loader")
+            raise DataError("an iterator can supply only one training", hint="give a list of batches, or a loader")
         for seed in chosen:
             folder = replicate_folder(running.get("save"), seed)
             training = self.train(seed, **{**running, "save": folder})

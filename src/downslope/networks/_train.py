@@ -69,6 +69,6 @@ def train(  # noqa: D417  # `seeds` is described by its Choice
     passed = checked(TrainChoices, choices, also=known, settings=settings_of_own(choices))
     running = {name: passed.pop(name) for name in schema(RunChoices) if name in passed}
     if isinstance(model, Setup):
-        raise SettingError("a setup holds its model, data and choices already", hint="setup.train() trains it")
+        raise SettingError("a setup already holds its model, data and choices", hint="setup.train() trains it")
     setup = Setup.of(model, data, target, **passed)
     return setup.train(**running) if seeds is None else setup.replicate(seeds, **running)

@@ -222,8 +222,8 @@ def restored(trace: Trace) -> Training:
     # A journal has rows before it has a state; without one there are no trained weights.
     if trace.outcome is Outcome.RUNNING and "memory" not in trace.facts:
         raise TraceError(
-            "nothing of this run is written down yet to predict with",
-            hint="wait a second; or, if it was cut off, go on with it: train(…, save=folder, resume=True)",
+            "this run has not written a network yet",
+            hint="wait a second; if the run was killed, resume it: train(…, save=folder, resume=True)",
         )
     try:
         model = model_of(network_from(description))
@@ -346,9 +346,9 @@ def unit_pass(
     (4.0, [7.0], [[8.0]])
     """
     if not isinstance(network, Network):
-        raise SettingError(f"units are those of a Network, not of {type(network).__name__}", hint="see ds.network")
+        raise SettingError(f"unit_pass takes a Network, not {type(network).__name__}", hint="see ds.network")
     if any(layer.kind != "dense" for layer in network.plan) or "softmax" in network.activations:
-        raise SettingError("only networks of dense layers, without softmax, are gone through unit by unit")
+        raise SettingError("only networks of dense layers without softmax can be shown unit by unit")
     for name, numbers in (("example", example), ("target", target)):
         if numbers is None or np.asarray(numbers).dtype.kind not in "biuf":
             raise DataError(f"the {name} must hold numbers, not {described(numbers)}")

@@ -21,79 +21,79 @@ class ProgressChoices(TypedDict, total=False):
 
 
 class PrescribeChoices(ProgressChoices, ExecutorChoices, total=False):
-    """What may be chosen of a prescription."""
+    """The choices of a prescription."""
 
     seeds: Annotated[
         int,
         Choice(
             5,
-            "The most pairs of runs that a remedy is proved with, from 2 up; fewer where they settle it.",
+            "The maximum number of paired runs to prove a remedy, at least 2; fewer are run if they suffice.",
             "run",
             least=2,
             metavar="N",
-            typed="The most pairs of runs that a remedy is proved with.",
+            typed="The maximum number of paired runs to prove a remedy.",
         ),
     ]
     trainings: Annotated[
         int | None,
         Choice(
             None,
-            "The most to spend in all, in runs as long as this one, or 100 steps; None for 60, of a descent 400.",
+            "The budget, in runs as long as this one or of 100 steps; None for 60, or 400 for a descent.",
             "run",
             metavar="N",
-            typed="The most to spend, in runs as long as this one; 60, for a formula 400.",
+            typed="The budget, in runs as long as this one; 60, or 400 for a formula.",
         ),
     ]
     width: Annotated[
         int,
         Choice(
             1,
-            "Runs of the search for what mends a training that are begun before its next decision. With 1 it spends "
-            "least; with as many as there are workers it ends soonest. The result depends on it, not on the workers.",
+            "For a training, the number of runs started before the next decision. With 1, the search spends the "
+            "least; with the number of workers, it ends soonest. The result depends on `width`, not on the workers.",
             "run",
             least=1,
             metavar="N",
-            typed="Runs that are begun before the next decision: as many as there are workers ends soonest.",
+            typed="Runs started before the next decision; the number of workers makes the search end soonest.",
         ),
     ]
     data: Annotated[
         DataLike | None,
         Choice(
             None,
-            "What a saved run was trained on, where that was no file and no sample.",
+            "The data of a saved run, unless they were a file or a sample.",
             "objective",
             kind="file",
             metavar="FILE",
-            typed="The table of the formula; or the rows that a run was trained on.",
+            typed="The table of the formula, or the rows on which a run was trained.",
         ),
     ]
     model: Annotated[
         ModelLike | None,
-        Choice(None, "The model of a saved run, where it was no list of layers.", "network", kind="object"),
+        Choice(None, "The model of a saved run, unless it was a list of layers.", "network", kind="object"),
     ]
     target: Annotated[
         TargetLike | None,
-        Choice(None, "The targets of a saved run, where they were no column of its data.", "rows", kind="object"),
+        Choice(None, "The targets of a saved run, unless they were a column of its data.", "rows", kind="object"),
     ]
     validation: Annotated[
         DataLike | None,
-        Choice(None, "The rows held back of a saved run, where they were data in memory.", "rows", kind="object"),
+        Choice(None, "The validation rows of a saved run, if they were data in memory.", "rows", kind="object"),
     ]
     loss: Annotated[
         Callable[[Any, Any], Any] | None,
-        Choice(None, "The loss of a saved run, where it was a function.", "network", kind="object"),
+        Choice(None, "The loss of a saved run, if it was a function.", "network", kind="object"),
     ]
     start: Annotated[
-        Any, Choice(None, "The parameters that the loss function of a saved run began with.", "rows", kind="object")
+        Any, Choice(None, "The initial parameters of a saved run of a loss function.", "rows", kind="object")
     ]
 
 
 class RateSearchChoices(MethodChoices, ScheduleChoices, DescentChoices, ProgressChoices, ExecutorChoices, total=False):
-    """What may be chosen of the search for a learning rate."""
+    """The choices of the search for a learning rate."""
 
     record: Annotated[
         "Record | int | None",
-        Choice(None, "What the plan with the rate records, as for `plan`.", kind="whole", option="", checks=False),
+        Choice(None, "What the resulting plan records, as for `plan`.", kind="whole", option="", checks=False),
     ]
     steps: Annotated[
         int,
@@ -103,16 +103,16 @@ class RateSearchChoices(MethodChoices, ScheduleChoices, DescentChoices, Progress
             least=0,
             letter="-n",
             metavar="N",
-            typed="Of the whole run; 100, or 2000 for a network.",
+            typed="Steps of the whole run; 100, or 2000 for a network.",
         ),
     ]
     budget: Annotated[
         int | None,
         Choice(
             None,
-            "Steps of each check; None for those of the run, 200 at most, over batches 100.",
+            "Steps of each check; None for those of the run, but at most 200, or 100 over batches.",
             "run",
             metavar="N",
-            typed="Steps of each check; 200, or 100 for a network, at most.",
+            typed="Steps of each check; by default at most 200, or 100 for a network.",
         ),
     ]

@@ -348,7 +348,7 @@ def find_learning_rate(
     (1.0, 0.5)
     """
     if "learning_rate" in choices:
-        raise SettingError("the learning rate is what is looked for", hint="leave learning_rate out")
+        raise SettingError("find_learning_rate chooses the learning rate", hint="leave learning_rate out")
     passed = checked(RateSearchChoices, choices, also=("run", "start"), settings=settings_of_own(choices))
     budget, progress = passed.pop("budget", None), checked_progress(passed.pop("progress", None))
     executor = passed.pop("executor", None)

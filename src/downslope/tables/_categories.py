@@ -126,7 +126,7 @@ def _column_of(name: str, cells: np.ndarray) -> InputColumn:
     if names_its_rows(len(categories), len(cells)) or len(categories) > _MOST_CATEGORIES:
         raise DataError(
             f"column {name}: {len(categories)} different texts in {len(cells)} rows are too many for categories",
-            hint=f"text of many different words is not read yet: drop={name!r} leaves it out",
+            hint=f"text with many different values cannot be used: drop={name!r} leaves it out",
         )
     return InputColumn(name, "category", categories)
 

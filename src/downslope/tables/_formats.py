@@ -110,7 +110,7 @@ def _read_gzip(name: str, source: Path | bytes, choices: ReadChoices) -> RawTabl
         with gzip.open(io.BytesIO(data)) as packed:
             unpacked = packed.read(_MOST_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name} cannot be unpacked: {error}") from None
+        raise DataError(f"{name} cannot be decompressed: {error}") from None
     return _unpacked(name, Path(name).stem if name.lower().endswith(".gz") else name, unpacked, choices)
 
 
@@ -132,17 +132,17 @@ def _read_archive(name: str, source: Path | bytes, choices: ReadChoices) -> RawT
             with archive.open(names[0]) as packed:
                 unpacked = packed.read(_MOST_UNPACKED + 1)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{name} cannot be unpacked: {error}") from None
+        raise DataError(f"{name} cannot be decompressed: {error}") from None
     return with_notes(_unpacked(name, Path(names[0]).name, unpacked, choices), f"{names[0]} in {name}")
 
 
 def _unpacked(name: str, inner: str, data: bytes, choices: ReadChoices) -> RawTable:
     """Return the columns of a file that was unpacked."""
     if len(data) > _MOST_UNPACKED:
-        raise DataError(f"{name} unpacks to more than {_MOST_UNPACKED >> 30} GB")
+        raise DataError(f"{name} decompresses to more than {_MOST_UNPACKED >> 30} GB")
     known = format_of(inner)
     if known is not None and known.name in ("gzip", "archive"):
-        raise DataError(f"{name} is packed twice", hint="unpack it once")
+        raise DataError(f"{name} is compressed twice", hint="decompress it once")
     raw = read_file(inner, data, choices)
     return replace(raw, read={**raw.read, "packed": Path(name).suffix.lstrip(".") or "gz"})
 

@@ -21,7 +21,7 @@ def read_npy(name: str, source: Path | bytes, choices: ReadChoices) -> RawTable:
     if array.dtype.kind not in "biufUSM" and array.dtype.names is None:
         if array.dtype.kind == "c":
             raise DataError(f"{name} holds complex numbers", hint="save the real part, or the absolute value")
-        raise DataError(f"{name} holds an array of {array.dtype}, which is no table")
+        raise DataError(f"{name} holds an array of {array.dtype}, which is not a table")
     columns = columns_of_source(array) or {}
     for column, cells in columns.items():
         if cells.dtype.kind == "c":
@@ -55,6 +55,6 @@ def _from_bytes(data: bytes) -> np.ndarray:
     shape, order, dtype = read(file)
     count = int(np.prod(shape, dtype=object)) if shape else 1
     if dtype.hasobject or count * dtype.itemsize > len(data) - file.tell():
-        raise ValueError("it claims more than it holds")
+        raise ValueError("it declares more data than it holds")
     flat = np.frombuffer(data, dtype, count, file.tell())
     return flat.reshape(shape, order="F" if order else "C").copy()

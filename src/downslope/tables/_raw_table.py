@@ -184,7 +184,7 @@ def assembled(
     if len(names) > len(cells):
         raise DataError(
             f"{source}: {len(names)} names in line {shape.names_line}, but {len(cells)} cells in a row",
-            hint="say which line has the names: table={'names': 3}",
+            hint="give the line that holds the names: table={'names': 3}",
         )
     if shape.has_row_names:
         names.insert(0, "")

@@ -45,7 +45,7 @@ class RowGroups:
         path = Path(file)
         if path.suffix.lower() not in _SUFFIXES:
             raise SettingError(
-                f"{path.name!r} is no Parquet file, and only these are streamed",
+                f"{path.name!r} is not a Parquet file, and only Parquet files are streamed",
                 hint="write it as Parquet, or leave streaming out",
             )
         if not path.is_file():

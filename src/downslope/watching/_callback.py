@@ -74,7 +74,7 @@ class WatchingCallback:
         """The trace so far, or of the whole training once that has ended."""
         if self.watch is None:
             raise TraceError(
-                "the training has not begun in this process",
+                "the training has not started in this process",
                 hint="pass the callback to the trainer, and train; of a training in processes of its own, such as "
                 "ddp_spawn, ds.load_trace reads the folder",
             )

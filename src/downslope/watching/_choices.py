@@ -9,13 +9,13 @@ from downslope._choices import Choice
 class WatchChoices(TypedDict, total=False):
     """What may be chosen of a watch."""
 
-    every: Annotated[int, Choice(10, "Steps from one look into the layers to the next; 0 for none.", "run", least=0)]
+    every: Annotated[int, Choice(10, "Steps between records of the layers; 0 for none.", "run", least=0)]
     curvature_every: Annotated[
         int | None,
         Choice(
             None,
-            "Steps from one look at the curvature to the next, 0 for none; None for looks at the start, at step 100 "
-            "and each time that the steps have doubled.",
+            "Steps between measurements of the curvature; 0 for none, None to measure at the start, at step 100 "
+            "and whenever the number of steps has doubled.",
             "run",
             least=0,
         ),
@@ -24,34 +24,32 @@ class WatchChoices(TypedDict, total=False):
         int,
         Choice(
             2000,
-            "The most rows of data that are kept in memory, to be compared with simple learners; 0 for none. They are "
-            "never written down.",
+            "The maximum number of data rows kept in memory to train the reference learners; 0 for none. They are "
+            "never written to disk.",
             "run",
             least=0,
         ),
     ]
-    flush: Annotated[
-        int, Choice(100, "Steps from one transfer of what was recorded to the host to the next.", "run", least=1)
-    ]
-    steps: Annotated[int | None, Choice(None, "The steps that are planned, if they are known.", "run", least=1)]
-    name: Annotated[str | None, Choice(None, "What the run is called in reports.", "run")]
+    flush: Annotated[int, Choice(100, "Steps between transfers of the record to the host.", "run", least=1)]
+    steps: Annotated[int | None, Choice(None, "The planned number of steps, if known.", "run", least=1)]
+    name: Annotated[str | None, Choice(None, "The name of the run in reports.", "run")]
     criterion: Annotated[
         Any,
         Choice(
             None,
-            "The loss as a function of outputs and targets, to be tried on artificial ones; None to judge the loss by "
-            "what is seen of it. Of a loop of JAX the loss function, `loss(model, batch)`, whose layers are looked "
-            "into; None for no looks.",
+            "The loss as a function of outputs and targets, to be tested on artificial ones; None to judge the loss by "
+            "its recorded values. For a JAX loop, the loss function `loss(model, batch)`, whose layers are "
+            "recorded; None to record no layers.",
             "run",
             kind="object",
         ),
     ]
-    scaler: Annotated[Any, Choice(None, "The `torch.amp.GradScaler` of the loop, if it has one.", "run", kind="object")]
+    scaler: Annotated[Any, Choice(None, "The loop's `torch.amp.GradScaler`, if there is one.", "run", kind="object")]
     batch: Annotated[
         Any,
         Choice(
             None,
-            "Of a loop of JAX, the examples that the layers are looked into with: some of those trained on.",
+            "For a JAX loop, the training examples on which the layers are measured.",
             "run",
             kind="object",
         ),
@@ -60,10 +58,10 @@ class WatchChoices(TypedDict, total=False):
         str | Sequence[str] | None,
         Choice(
             None,
-            "A tracker that gets the numbers and verdicts as well, or several, as `ds.send` takes them: "
+            "One or several trackers that also receive the numbers and verdicts, as `ds.send` takes them: "
             '`"tensorboard:logs"`, `"wandb:offline"`, `"mlflow:URI"`.',
             "run",
             kind="object",
         ),
     ]
-    overwrite: Annotated[bool, Choice(False, "Whether a run that is in the folder is replaced.", "run")]
+    overwrite: Annotated[bool, Choice(False, "Whether to replace a run in the folder.", "run")]

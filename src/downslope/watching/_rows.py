@@ -353,7 +353,7 @@ class WatchedRows:
         if not self._overwrite and os.path.lexists(self.folder / "trace.json"):
             raise SettingError(
                 f"there is a run in {self.folder} already",
-                hint="watch into another folder; overwrite=True replaces it; load_state_dict(…) goes on with it",
+                hint="use another folder; overwrite=True replaces the run; load_state_dict(…) continues it",
             )
         lock = contextlib.ExitStack()
         self.folder = lock.enter_context(writing(self.folder))
@@ -397,7 +397,9 @@ class WatchedRows:
         if not isinstance(state, Mapping) or state.get("version") != 1 or "last_step" not in state:
             raise SettingError(f"a state is what state_dict() returned, not {described(state)}")
         if len(self):
-            raise SettingError("a watch goes on from a state before its first row", hint="load it before the loop")
+            raise SettingError(
+                "a state must be loaded before the first row", hint="call load_state_dict before the loop"
+            )
         last = state["last_step"]
         if "steps" in state:
             self._steps.replace(arrays(state["steps"]))

@@ -129,7 +129,7 @@ class Watch:
         """
         if self._instrument is None:
             raise SettingError(
-                "this watch has no model, and takes scalars alone", hint="watch.row(step, loss=…) once a step"
+                "this watch has no model, so it takes only scalars", hint="watch.row(step, loss=…) once a step"
             )
         if self._closed is None:
             self._rows.claim()
@@ -190,7 +190,7 @@ class Watch:
         0.0
         """
         if self._closed is not None:
-            raise SettingError("the watch was closed, and takes no more rows", hint="begin another watch")
+            raise SettingError("the watch is closed and takes no more rows", hint="start another watch")
         scalars = {"gradient_norm": gradient_norm, "update_norm": update_norm, "learning_rate": learning_rate}
         numbers = {name: None if x is None else _number(x, name) for name, x in scalars.items()}
         self._rows.add_step(_step(step), _number(loss, "loss"), **numbers)
@@ -208,7 +208,7 @@ class Watch:
             SettingError: for a name or a value that is none.
         """
         if self._closed is not None:
-            raise SettingError("the watch was closed, and takes no more evaluations", hint="begin another watch")
+            raise SettingError("the watch is closed and takes no more evaluations", hint="start another watch")
         numbers = {name: _number(value, name) for name, value in measured.items()}
         odd = next((name for name in numbers if not name.startswith(("training_", "validation_"))), None)
         if odd is not None:
@@ -407,7 +407,7 @@ def _instrument(model: Any, optimizer: Any, rows: WatchedRows, choices: WatchCho
     raise SettingError(
         f"a watch takes a torch.nn.Module and its optimizer, or the transformation of a loop of JAX, not "
         f"{described(model)}",
-        hint="ds.watch(folder=…) takes scalars alone, by row(step, loss=…)",
+        hint="ds.watch(folder=…) takes only scalars, by row(step, loss=…)",
     )
 
 

@@ -38,7 +38,7 @@ class DividedState:
 
     Raises:
         MissingExtraError: without Orbax.
-        SettingError: if some process does not see the folder.
+        SettingError: if some process cannot reach the folder.
     """
 
     def __init__(self, layout: DeviceLayout, folder: Path, note: Plain) -> None:
@@ -50,8 +50,8 @@ class DividedState:
         seen = layout.gathered(folder.is_dir())[:, 0]
         if not seen.all():
             raise SettingError(
-                f"process {np.flatnonzero(seen == 0)[0]} does not see the folder {folder}",
-                hint="with divide_state every process writes into it: save on a file system that all hosts share",
+                f"process {np.flatnonzero(seen == 0)[0]} cannot reach the folder {folder}",
+                hint="with divide_state every process writes there: use a file system that all hosts share",
             )
         self._checkpointer = StandardCheckpointer()
         self.clean()
@@ -79,7 +79,7 @@ class DividedState:
         written = {each["name"]: each for each in self._note["arrays"]}
         alike = {name: (list(leaf.shape), str(leaf.dtype)) for name, leaf in begun.items()}
         if {name: (each["shape"], each["type"]) for name, each in written.items()} != alike:
-            raise TraceError(f"{folder} holds other arrays than those of this training")
+            raise TraceError(f"{folder} holds arrays of another training")
         wanted = {
             n: jax().ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding) for n, leaf in begun.items()
         }

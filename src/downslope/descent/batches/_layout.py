@@ -249,8 +249,8 @@ class DeviceLayout:
         others = np.flatnonzero((digests != digests[0]).any(1))
         if len(others):
             raise SettingError(
-                f"process {others[0]} was started with other choices, other data or another version than process 0",
-                hint="start all processes by one command, and let each see the same files",
+                f"process {others[0]} was started with different choices, data or versions than process 0",
+                hint="start all processes with one command and the same files",
             )
 
     def check_saving(self) -> None:
@@ -265,7 +265,7 @@ class DeviceLayout:
             import orbax.checkpoint  # noqa: F401
         except ImportError:
             raise MissingExtraError(
-                "a run with divide_state is saved by Orbax", hint='pip install "downslope[shards]" installs it'
+                "saving a run with divide_state needs Orbax", hint='pip install "downslope[shards]" installs it'
             ) from None
 
     def together(self, saved: object) -> AbstractContextManager[None]:

@@ -155,7 +155,7 @@ class Streamed:
             return self._held[-1:]  # the row of the end point, where the stream held no batch more than there are steps
         raise DataError(
             f"the stream of batches ended after {self._read_of}, before the steps did",
-            hint="give something that can be read again from the start, such as a list; or fewer steps",
+            hint="give data that can be read again from the start, such as a list, or take fewer steps",
         )
 
     def _arrived(self, count: int) -> list[Any]:
@@ -208,7 +208,7 @@ class Streamed:
         if form != self._form:
             raise DataError(
                 f"batch {self._read_of} of the stream holds {_shown(form)}, and the first one {_shown(self._form)}",
-                hint="all batches have one shape: leave out a smaller one at the end of each round",
+                hint="all batches must have the same shape: drop a smaller one at the end of each epoch",
             )
 
 

@@ -49,7 +49,7 @@ def unwrapped(tokens: list[Token], text: str) -> list[Token]:
     if _TWICE.search(text):
         raise FormulaError(
             "text stands before {\\displaystyle …}",
-            hint="a page shows a formula as text and as LaTeX: keep one of the two",
+            hint="the page copied the formula as text and as LaTeX: keep one of the two",
         )
     tokens = _without_idle_braces(tokens)
     if tokens and tokens[0].kind == "EQUALS" and len(tokens) > 1:  # =A*EXP(-x) of a spreadsheet

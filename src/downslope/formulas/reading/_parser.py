@@ -71,8 +71,8 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
     names = names_in(tree)
     if name in names and declared is None and name not in columns:
         raise FormulaError(
-            f"{name} stands on both sides: this is an equation, and no formula for {name}",
-            hint="bring it to one side; for dy/dx on the curve of an equation use derive(…, implicit='y')",
+            f"{name} is on both sides: this is an equation, not a formula for {name}",
+            hint="move all terms to one side; for dy/dx on the curve of an equation use derive(…, implicit='y')",
         )
     variables = declared if declared is not None else _in_order(n for n in names if n not in columns)
     read = Formula(

@@ -446,7 +446,7 @@ def _checked_token(token: object, address: Address) -> str | None:
     if token is None or token is True:
         return secrets.token_urlsafe(24)
     if not isinstance(token, str) or re.fullmatch(r"[A-Za-z0-9_-]+", token) is None:
-        raise ds.SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to have one made up.")
+        raise ds.SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to generate one.")
     return token
 
 

@@ -25,32 +25,38 @@ class RowChoices(TypedDict, total=False):
         bool,
         Choice(
             True,
-            "Whether inputs get mean 0 and deviation 1.",
+            "Whether to scale inputs to mean 0 and standard deviation 1.",
             "rows",
             option="--no-standardise",
             compiles=True,
-            typed="Leave the inputs as they are.",
+            typed="Do not scale the inputs.",
         ),
     ]
     scale_targets: Annotated[
         bool,
         Choice(
             True,
-            "Whether targets that are numbers do.",
+            "Whether to scale numeric targets likewise.",
             "rows",
             option="--no-scale-targets",
             compiles=True,
-            typed="Leave targets that are numbers as they are.",
+            typed="Do not scale numeric targets.",
         ),
     ]
     missing: Annotated[
-        Missing, Choice("refuse", "What becomes of missing cells: refuse, drop or mean.", "rows", compiles=True)
+        Missing,
+        Choice(
+            "refuse",
+            "How to treat missing cells: refuse them, drop their rows, or fill in the mean.",
+            "rows",
+            compiles=True,
+        ),
     ]
     task: Annotated[
         Task | None,
         Choice(
             None,
-            "Read the target as classes or numbers; None to decide by its values.",
+            "Whether the target is read as classes or numbers; None decides by its values.",
             "rows",
             compiles=True,
             typed="Read the target as classes or numbers.",
@@ -72,23 +78,23 @@ class RowChoices(TypedDict, total=False):
         Mapping[str, object] | None,
         Choice(
             None,
-            'How a file is read, where it is not as its cells suggest: {"decimal": "comma", "sheet": "May"}.',
+            'Options for reading a file that override automatic detection: {"decimal": "comma", "sheet": "May"}.',
             "rows",
             kind="units",
             metavar="NAME=VALUE",
             compiles=True,
-            typed="How a file is read: decimal=comma, sheet=May, missing=-9999, … May be repeated.",
+            typed="An option for reading a file: decimal=comma, sheet=May, missing=-9999, … May be repeated.",
         ),
     ]
     streaming: Annotated[
         bool | None,
         Choice(
             None,
-            "Whether the rows of a Parquet file are read a row group at a time as they are needed, so that they need "
-            "not fit into memory; None for files whose numbers need more than a quarter of it.",
+            "Whether to stream the rows of a Parquet file, a row group at a time, so that they need "
+            "not fit into memory; None streams files whose numbers need more than a quarter of it.",
             "rows",
             compiles=True,
-            typed="Read the rows of a Parquet file as they are needed.",
+            typed="Stream the rows of a Parquet file.",
         ),
     ]
 

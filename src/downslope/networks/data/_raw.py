@@ -84,7 +84,7 @@ def raw_data(
         return _split(table_of(data, choices=table), target, drop).noting(*notes)
     if isinstance(data, tuple | list) and len(data) == 2:
         if target is not None:
-            raise DataError("the targets stand in the pair already", hint="leave the name of a target out")
+            raise DataError("the pair already holds the targets", hint="leave the name of a target out")
         return _pair(data[0], data[1], drop).noting(*notes)
     raise DataError(
         "the targets are missing: data are a table and the name of its target, or a pair (inputs, targets)",
@@ -236,7 +236,7 @@ def _split(table: Table, target: Any, drop: str | Sequence[str]) -> RawData:
     kept = [name for name in table if name not in dropped]
     names = [table.name_of(name) for name in _names(target, table)]
     if not names:
-        raise DataError("which column is to be predicted?", hint=f"target= one of {', '.join(kept)}")
+        raise DataError("name the column to predict", hint=f"target= one of {', '.join(kept)}")
     _check_known(names, dict.fromkeys(kept, np.empty(0)), "column")
     inputs = {name: table[name] for name in kept if name not in names}
     if not inputs:

@@ -238,7 +238,7 @@ class _Seen:
                 if len(self.categories[name]) > _MOST_CATEGORIES:
                     raise DataError(
                         f"column {name}: more than {_MOST_CATEGORIES} different texts are too many for categories",
-                        hint=f"text of many different words is not read yet: drop={name!r} leaves it out",
+                        hint=f"text with many different values cannot be used: drop={name!r} leaves it out",
                     )
             else:
                 self.numbers.setdefault(name, _Numbers()).add(cells)
@@ -272,7 +272,7 @@ class _Seen:
         """Return what is known at the end."""
         rows = sum(self.counts)
         if rows < 1:
-            raise DataError("no row is left to train on", hint='missing="mean" fills missing cells in')
+            raise DataError("no row is left for training", hint='missing="mean" fills missing cells in')
         target, notes = self._target(rows, task, scale_targets)
         columns, named = self._columns()
         mean, deviation, fill = self._scales(columns, rows, fills=picks.missing == "mean")

@@ -97,7 +97,9 @@ def class_weights(weights: Any, target: Target, targets: np.ndarray) -> tuple[fl
         return None
     labels = [str(label) for label in target.categories]
     if not labels:
-        raise SettingError("class_weights weigh classes, and the targets are numbers", hint="leave class_weights out")
+        raise SettingError(
+            "class_weights apply to classes, but the targets are numbers", hint="leave class_weights out"
+        )
     example = f'class_weights="balanced", or a weight for each of {", ".join(labels)}'
     if isinstance(weights, str):
         if weights != "balanced":

@@ -251,7 +251,9 @@ def with_layers(model: Any, choices: Mapping[str, Any]) -> list[Layer]:
     """
     layers = layers_in(model)
     if layers is None:
-        raise SettingError(f"nothing can be changed inside a {type(model).__name__}", hint="change it where it is made")
+        raise SettingError(
+            f"nothing can be changed inside a {type(model).__name__}", hint="change the code that builds it"
+        )
     indices = [index for index, layer in enumerate(layers) if any(hasattr(layer, name) for name in _OF_UNITS)]
     changed = list(layers)
     for index in indices:

@@ -280,7 +280,7 @@ class _LossFunction:
         if getattr(value, "shape", None) != ():
             what = f"an array of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
             raise ObjectiveError(
-                f"{self.name} returns {what}, where one number is needed", hint="average over the batch: .mean()"
+                f"{self.name} returns {what}, but one number is needed", hint="average over the batch: .mean()"
             )
 
     def _walked(self, batch: Tree) -> Walk:

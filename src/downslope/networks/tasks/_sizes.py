@@ -34,14 +34,14 @@ class LayerChoices(TypedDict, total=False):
             "network",
             compiles=True,
             in_layers=True,
-            typed="Of the hidden layers: relu, tanh, gelu, …",
+            typed="Activation of the hidden layers: relu, tanh, gelu, …",
         ),
     ]
     initialisation: Annotated[
         InitialisationName | str,
         Choice(
             "auto",
-            "How weights begin; auto for what suits the activation.",
+            "The distribution of the initial weights; auto chooses by the activation.",
             "network",
             names=get_args(InitialisationName),
             compiles=True,
@@ -56,7 +56,7 @@ class LayerChoices(TypedDict, total=False):
             "network",
             compiles=True,
             in_layers=True,
-            typed="Of the hidden layers: batch or layer.",
+            typed="Normalisation of the hidden layers: batch or layer.",
         ),
     ]
     skip: Annotated[
@@ -69,7 +69,7 @@ class LayerChoices(TypedDict, total=False):
         float,
         Choice(
             0.0,
-            "The share of hidden units to leave out while training.",
+            "The share of hidden units dropped at each training step.",
             "network",
             least=0,
             below=1,
@@ -81,7 +81,7 @@ class LayerChoices(TypedDict, total=False):
         ActivationName | Literal["auto"],
         Choice(
             "auto",
-            "The activation of the output; auto for what suits the loss.",
+            "The activation of the output; auto chooses by the loss.",
             "network",
             compiles=True,
             in_layers=True,
@@ -90,7 +90,7 @@ class LayerChoices(TypedDict, total=False):
 
 
 class NetworkChoices(LayerChoices, total=False):
-    """What may be chosen of a network that is built by its sizes."""
+    """The choices of a network that is built from its sizes."""
 
     hidden: Annotated[
         int | Sequence[int],
@@ -105,27 +105,27 @@ class NetworkChoices(LayerChoices, total=False):
             kind="sizes",
             metavar="SIZES",
             compiles=True,
-            typed="Channels of convolutions before them: 16,32.",
+            typed="Channels of convolutions before the hidden layers: 16,32.",
         ),
     ]
     loss: Annotated[
         LossName | Callable[[Any, Any], Any] | None,
         Choice(
             None,
-            "The loss: a name, or a function of (outputs, targets); None for what suits the targets.",
+            "The loss: a name, or a function of (outputs, targets); None chooses by the targets.",
             "network",
             compiles=True,
-            typed="mse, mae, huber, cross-entropy, …; what suits the target if not given.",
+            typed="mse, mae, huber, cross-entropy, …; chosen by the target if not given.",
         ),
     ]
     from_logits: Annotated[
         bool | None,
         Choice(
             None,
-            "Whether cross-entropies take logits; None for yes unless an output activation is named.",
+            "Whether cross-entropies take logits; None for yes unless an output activation is chosen.",
             "network",
             compiles=True,
-            typed="Cross-entropies take logits, or not; they do unless an output activation is named.",
+            typed="Whether cross-entropies take logits; yes unless an output activation is chosen.",
         ),
     ]
 

@@ -132,7 +132,7 @@ class Stream:
         """Raise for a share of a stream to be held back."""
         if isinstance(validation, int | float) and validation:
             raise SettingError(
-                "a stream has no share to hold back", hint="give validation=(inputs, targets), or a batch for a loss"
+                "a stream cannot hold back a share", hint="give validation=(inputs, targets), or a batch for a loss"
             )
 
 
@@ -255,14 +255,14 @@ def _two(number: int | None, batch: Any) -> tuple[np.ndarray, np.ndarray]:
     what = _called(number)
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise DataError(
-            f"{what} of the stream is a {type(batch).__name__}, where a pair (inputs, targets) is needed",
+            f"{what} of the stream is a {type(batch).__name__}, but a pair (inputs, targets) is needed",
             hint="other batches are for a loss function: train(loss, stream, start=params)",
         )
     inputs, targets = (unmasked(part) for part in batch)
     if not inputs.ndim or not targets.ndim or len(inputs) != len(targets):
         raise DataError(f"{what} holds inputs of shape {inputs.shape} and targets of shape {targets.shape}")
     if inputs.dtype.kind not in "biuf" or targets.dtype.kind not in "biuf":
-        raise DataError(f"{what} holds {inputs.dtype} and {targets.dtype}, where numbers are needed")
+        raise DataError(f"{what} holds {inputs.dtype} and {targets.dtype}, but numbers are needed")
     return inputs, targets
 
 

@@ -29,7 +29,7 @@ def survey_file(data: Any, target: Any, validation: Any, seed: int, reading: Pla
         reading: the choices of `RowChoices`, by name.
     """
     if not hasattr(data, "__fspath__") and not isinstance(data, str):
-        raise SettingError("streaming is of a Parquet file", hint="leave it out for data in memory")
+        raise SettingError("only a Parquet file can be streamed", hint="leave streaming out for data in memory")
     rest = {name: choice for name, choice in reading.items() if name not in ("streaming", "table")}
     is_share = validation is None or isinstance(validation, int | float)
     share = validation if is_share else 0
@@ -64,7 +64,7 @@ def file_task(
         SettingError: for steps over all rows, and a network that does not fit.
     """
     if batch is None:
-        raise SettingError("rows that are streamed come in batches", hint="for example batch=256")
+        raise SettingError("streamed rows need a batch size", hint="for example batch=256")
     sample, held, encoding = rows.sample, rows.held, rows.encoding
     seen, loss = fitted(model, choices, sample.inputs, encoding.target, seed)
     if computing.get("class_weights") == "balanced" and encoding.target.kind != NUMBERS:

@@ -214,7 +214,9 @@ def _as_said(log: Log, roles: Roles, names: Mapping[str, str] | None) -> None:
     if names is None:
         return
     if not isinstance(names, Mapping):
-        raise SettingError(f"names says which column is what, not {described(names)}", hint='names={"loss": "my loss"}')
+        raise SettingError(
+            f"names must be a mapping from roles to columns, not {described(names)}", hint='names={"loss": "my loss"}'
+        )
     for role, column in names.items():
         if column not in log.columns:
             close = nearest(str(column), log.columns)

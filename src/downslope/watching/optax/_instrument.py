@@ -72,7 +72,7 @@ class LoopInstrument:
         if loss is not None and (model is None or batch is None):
             lacking = "model" if model is None else "batch"
             raise SettingError(
-                f"a look into the layers needs the {lacking}",
+                f"recording the layers needs the {lacking}",
                 hint="ds.watch(params, tx, folder, criterion=loss, batch=batch)",
             )
         self._rows, self._every = rows, every

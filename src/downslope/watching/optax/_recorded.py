@@ -167,7 +167,7 @@ def recorded_rows(state: Tree, *, run: int | None = None) -> RecordedRows:
     except RuntimeError as error:
         raise SettingError(
             f"the state cannot be read: {in_a_line(error)}",
-            hint="a state that was donated is gone: read that which the last step returned",
+            hint="a donated state is gone: read the one that the last step returned",
         ) from None
     count, steps, look_steps, norms, letters = map(np.asarray, arrays)
     if count.ndim != (0 if run is None else 1):
