@@ -93,7 +93,9 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Two read tables line by line: lines as cells, and their headings.
     # One holds what the notation of formulas leaves out: kinds of bars and multiplication signs.
     # Three more read logs: layouts of tables and of rows, folders of DVCLive, and losses that need not fall.
-    assert len(lines) <= 507
+    # Checks are not counted: a symptom is a file of its own, and there may be as many as there are faults.
+    checks = [name for name in lines if name.startswith("downslope.diagnosis.checks._")]
+    assert len(lines) - len(checks) <= 463
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -345,7 +345,7 @@ def test_larger_networks_are_no_graphs(digits) -> None:
 
 
 def test_a_slice_needs_two_directions_and_a_curvature() -> None:
-    with pytest.raises(ds.PointError, match="but one"):
+    with pytest.raises(ds.PointError, match="has only one"):
         ds.draw.slice(ds.objective("x²"), ds.descend("x²", 1, steps=5))
     flat = ds.descend("x² + y²", {"x": 1, "y": 1}, record=Record(spectrum=False), steps=5)
     with pytest.raises(ds.PointError, match="no curvature"):

@@ -305,7 +305,7 @@ class Bare(Plain):
         ([ds.Dense(4, "reluu")], "layer 1: .*reluu"),
         ([ds.Dense(4, initialisation="he")], "layer 1: there is no initialisation 'he'"),
         ([ds.Dense(4, normalisation="bach")], "layer 1: normalisation is 'none', 'batch' or 'layer', not 'bach'"),
-        ([ds.Dense(4, skip=True)], "layer 1: a skip keeps the shape"),
+        ([ds.Dense(4, skip=True)], "layer 1: a skip connection needs equal shapes"),
         ([ds.Convolution(4)], "layer 1: it needs an image"),
     ],
 )
@@ -324,7 +324,7 @@ def test_what_makes_no_layer_is_refused(layers: list[Any], match: str) -> None:
             [ds.Convolution(2, padding="same"), ds.MaxPool(7)],
             "layer 2: it pools squares of 7, but the image is only 6×6",
         ),
-        ([ds.Convolution(2, skip=True)], r"layer 1: a skip keeps the shape, and this layer makes \(4, 4, 2\)"),
+        ([ds.Convolution(2, skip=True)], r"layer 1: a skip connection needs equal shapes, but this layer makes \(4, 4, 2\)"),
     ],
 )
 def test_layers_of_images_are_held_against_their_shape(layers: list[Any], match: str) -> None:
