@@ -1,4 +1,4 @@
-"""The array interface: what a rule may use, so that it is written once and runs in NumPy and in JAX.
+"""The array interface: the operations that a rule may use, so that it is written once and runs in NumPy and in JAX.
 
 Elementwise arithmetic and the functions that `numpy` and `jax.numpy` share need nothing else. Loops, branches, trees
 and derivatives differ: a Python loop over NumPy arrays in one, a compiled loop over trees of arrays in the other. In

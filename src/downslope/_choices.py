@@ -1,4 +1,4 @@
-"""One schema of choices: everything that may be chosen of a descent, a training or a fit, each choice written once.
+"""The schema of choices: every choice of a descent, a training or a fit, written once.
 
 A choice is the metadata of a key in a TypedDict, beside its type:
 

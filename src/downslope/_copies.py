@@ -1,4 +1,4 @@
-"""How nouns travel: to another process, to a file, or as a copy.
+"""Pickling and copying of nouns: for another process, for a file, or as a copy.
 
 A noun is pickled as its fields; what is computed from them again is dropped. What it does with functions of its own
 is a class and not a closure. A function of the user's travels by its name, as everywhere in Python: one without a name

@@ -1,4 +1,4 @@
-"""The one door to JAX: loaded when first needed, with the bound that a compiled descent wants.
+"""The only access to JAX: loaded on first use, with the bound on small loops that compiled descents need.
 
 XLA's CPU backend turns a small loop into one machine-code function and pays up to 4 µs an iteration for a larger one.
 The bound that decides is raised before the first compilation (jax issues 26145 and 36799). It can be set in `XLA_FLAGS`

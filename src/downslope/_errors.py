@@ -1,4 +1,4 @@
-"""The errors a person can meet, raised once, at the door.
+"""The exceptions that users can meet, raised when arguments are checked.
 
     DownslopeError
     ├── FormulaError      text that cannot be read as a formula; shows a caret under the position

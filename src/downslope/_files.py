@@ -1,4 +1,4 @@
-"""Files of results, which are written whole or not at all, and files that Polars reads although they may be damaged."""
+"""Atomic writing of result files, and reading of files by Polars that may be damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of points: decides what kind of point lies at given coordinates, for everything that names a kind.
+"""Classification of points: the one place that decides what kind of point lies at given coordinates.
 
 A function is seen through `Surface`: values, gradients, a Hessian. The order of the evidence is
 

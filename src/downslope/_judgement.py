@@ -1,4 +1,4 @@
-"""The judgement of a point: what the values around it do, how smooth the ground is there, and the evidence for both.
+"""The classification of a point: how the values around it behave, how smooth the function is, and the evidence.
 
 Two questions are kept apart. `kind` says what the values do: minimum, maximum, saddle, inflection, slope, level.
 `smoothness` says whether a derivative exists: smooth, kink, cusp, edge, jump, gap, pole, undefined. The lowest point of

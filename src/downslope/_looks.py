@@ -1,4 +1,4 @@
-"""The values around a point at several distances, and the kind that they show.
+"""The values around a point at several distances, and the kind of point that they show.
 
 At each distance the lowest and the highest change of the value are sought over all directions. A kind is decided by
 three distances in a row that show the same signs; the smallest count at which rounding does not hide the changes.

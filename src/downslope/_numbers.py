@@ -1,4 +1,4 @@
-"""Numbers as people have them, taken as floats without losing anything: an imaginary part, a mask, a size, a unit.
+"""Conversion of users' numbers to floats without silent loss: complex parts, masks, large integers, units.
 
 NumPy casts complex numbers, dates and durations to float with a warning at most, and shows what a mask hides.
 """

@@ -1,4 +1,4 @@
-"""The connections among the processes of a training, by which all of them learn at once that one has ended.
+"""Connections among the processes of a training, so that all of them learn at once that one has ended.
 
 A process that dies leaves the others waiting in a sum that never comes, until JAX aborts them minutes later without a
 word of use. So each process keeps a connection to process 0. The system closes it when its process dies, however that

@@ -1,4 +1,4 @@
-"""Compiled programs on disk: what JAX's persistent cache reads and writes, safe from damage, kills and other users.
+"""Compiled programs on disk: JAX's persistent cache, safe from damage, kills and other users.
 
 JAX writes an entry in place, never writes it again, and warns in each later process where a write was cut off. Here an
 entry is written to a temporary file and renamed, and ends in a digest of its key and its bytes. One that does not match

@@ -1,4 +1,4 @@
-"""The ground along rays from a point: limits, one-sided slopes, and whether two opposite rays fit together."""
+"""Values along rays from a point: limits, one-sided slopes, and whether two opposite rays fit together."""
 
 from __future__ import annotations
 

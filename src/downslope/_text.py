@@ -1,4 +1,4 @@
-"""How numbers and tables are written in every report: true minus signs, aligned columns, HTML that escapes its text.
+"""Numbers and tables as text for all reports: true minus signs, aligned columns, escaped HTML.
 
 Every number that a person reads goes through `number` or one of its relatives, so that no report mixes 1.63e-09,
 1.63e−9 and 10⁻⁹.

@@ -1,4 +1,4 @@
-"""Names for the shapes that pass between stages, and values as plain data.
+"""Type aliases for values that pass between stages, and conversion to plain data.
 
 Point   a pytree of arrays: where we stand. For a formula a dict of numbers, `{"x": 4.0, "y": 3.0}`.
 Tree    any pytree of arrays: a batch, the memory of a network, parameters.

@@ -324,7 +324,10 @@ def test_what_makes_no_layer_is_refused(layers: list[Any], match: str) -> None:
             [ds.Convolution(2, padding="same"), ds.MaxPool(7)],
             "layer 2: it pools squares of 7, but the image is only 6×6",
         ),
-        ([ds.Convolution(2, skip=True)], r"layer 1: a skip connection needs equal shapes, but this layer makes \(4, 4, 2\)"),
+        (
+            [ds.Convolution(2, skip=True)],
+            r"layer 1: a skip connection needs equal shapes, but this layer makes \(4, 4, 2\)",
+        ),
     ],
 )
 def test_layers_of_images_are_held_against_their_shape(layers: list[Any], match: str) -> None:

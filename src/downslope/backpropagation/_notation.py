@@ -1,4 +1,4 @@
-"""Textbook notation for graphs: labels of nodes, derivatives, values, and the names and signs of JAX's primitives."""
+"""Textbook notation for graphs: node labels, derivatives, values, and the names and signs of JAX's primitives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line `downslope`; it uses what `import downslope` gives and nothing else."""
+"""The command line `downslope`; it uses only what `import downslope` exports."""
 
 from downslope.cli._main import main
 

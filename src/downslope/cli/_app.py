@@ -1,4 +1,4 @@
-"""The commands, as Typer knows them; each is built when it is called, as its options come from what it calls."""
+"""The Typer application; each command is built when it is called, since its options come from a schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `fit`: the parameters with their errors, how good the fit is, its findings, and what it predicts."""
+"""The command `fit`: parameters with errors, quality of the fit, findings, and predictions."""
 
 from __future__ import annotations
 

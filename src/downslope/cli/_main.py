@@ -1,4 +1,4 @@
-"""Where the command begins and ends: its environment, its errors and its exit code.
+"""The entry point of the command: its environment, its errors and its exit code.
 
 0    it ran; a descent that ended badly is still an answer
 1    with --check, a descent that has a problem

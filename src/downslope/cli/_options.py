@@ -1,4 +1,4 @@
-"""The options of the commands, made from the schemas of choices; and errors in the words of the command line.
+"""The options of the commands, built from the schemas of choices; and errors in terms of the command line.
 
 `takes` marks a command that passes choices on to a verb. `signed` gives it the options of that verb's schema when the
 command is built, not before, since a schema loads what it describes.

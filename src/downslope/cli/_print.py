@@ -1,4 +1,4 @@
-"""What a person sees: tables with the long middle left out, a small chart, findings; and the one JSON object."""
+"""Printed output: tables with a shortened middle, a small chart, findings; and the JSON object."""
 
 from __future__ import annotations
 

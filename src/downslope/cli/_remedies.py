@@ -1,4 +1,4 @@
-"""The commands that run a run again: find-rate and prescribe."""
+"""The commands that repeat a run with changes: find-rate and prescribe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: from its first import to its last, the command ends with a word and a code.
+"""Ctrl-C, SIGTERM and SIGHUP: at any time, the command ends with a message and an exit code.
 
 While modules load and after the output is written, nothing can be lost: the process ends at once. Between the two, the
 signal is raised as `KeyboardInterrupt`, so that files are closed and locks released. Descents and trainings note

@@ -1,4 +1,4 @@
-"""ASCII spellings of letters that a terminal's encoding lacks: `x^2` for x², `alpha` for α, `sqrt(x)` for √x.
+"""ASCII spellings of characters that a terminal's encoding lacks: `x^2` for x², `alpha` for α, `sqrt(x)` for √x.
 
 What cannot be printed is replaced, and nothing else: cp1252 has ², so that x² stays there and x⁴ becomes x^4. A formula
 that is spelled this way is read to the same expression again; a Greek name is read as its English word.

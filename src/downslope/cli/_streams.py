@@ -1,4 +1,4 @@
-"""Standard output and error on machines as they are: encodings without α, full disks, closed streams.
+"""Standard output and error on real machines: encodings without α, full disks, closed streams.
 
 `print` writes into an `Output` while a command runs. It spells what the encoding lacks, shows control characters of
 other people's texts as codes, so that a run or a table cannot steer the terminal, and turns a failed write into one

@@ -1,4 +1,4 @@
-"""Values as they are typed at the terminal: points, ranges, pairs, sizes, batches."""
+"""Parsing of command-line values: points, ranges, pairs, sizes, batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a trace is made: objective, method, plan, slope and the descent itself."""
+"""Making a trace: objective, method, plan, slope and the descent itself."""
 
 from downslope.descent._choices import (
     METHOD,

@@ -1,4 +1,4 @@
-"""What may be chosen of a descent: the schema of `plan`, `descend` and `find_learning_rate`."""
+"""The schema of `plan`, `descend` and `find_learning_rate`."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args

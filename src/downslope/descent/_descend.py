@@ -1,4 +1,4 @@
-"""Go down: the verb from a Plan to a Trace.
+"""`descend`: from a Plan to a Trace.
 
 The compiled loop (`_loop`) runs in chunks of many steps. Between two chunks, and only there, the host looks: it shows
 the progress, and stops if the user asked to.

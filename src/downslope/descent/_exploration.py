@@ -1,4 +1,4 @@
-"""What a diagnosis wants to know of a formula's descent beyond its path: the ground at its end, and other rates.
+"""Facts about a formula's descent beyond its path, for a diagnosis: the values at its end, and other rates.
 
 A diagnosis reads traces only. So this is measured where the objective is at hand and kept in the trace as plain data;
 a saved run is judged as the run itself was. It costs more than a short descent, and many descents are never judged:

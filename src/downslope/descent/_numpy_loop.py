@@ -1,4 +1,4 @@
-"""The loop without a compiler: a Python loop over NumPy vectors, for descents that end before JAX would be compiled.
+"""The loop without compilation: a Python loop over NumPy vectors, for descents that are faster than compiling.
 
 It takes the same steps by the same rules (`methods`, in the array interface) and writes the same record as the compiled
 loop of `_loop`. A formula is evaluated on plain floats, or on the columns of a table; its derivatives are our own.

@@ -1,4 +1,4 @@
-"""The plan: everything that decides a descent, checked at the door, describing itself as plain data."""
+"""The plan: everything that decides a descent, validated, and described as plain data."""
 
 from __future__ import annotations
 

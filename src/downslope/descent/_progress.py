@@ -1,4 +1,4 @@
-"""Between two chunks: update the progress bar, and notice Ctrl-C."""
+"""Work between two chunks: update the progress bar, and notice Ctrl-C."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled loop's inputs and outputs: what it is compiled for, its arguments, its state and its results."""
+"""Inputs and outputs of the compiled loop: its static recipe, its arguments, its state and its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Descents of one plan at many rates, side by side: a step of all of them is a few operations of NumPy.
+"""Descents of one plan at many rates in parallel: a step of all of them is a few NumPy operations.
 
 A lane that has ended is computed on with the others and its numbers are dropped; a sweep has at most some dozen lanes,
 and an operation on them costs as much as on one.

@@ -1,4 +1,4 @@
-"""The slope: what is true at one point."""
+"""`slope`: value, gradient, curvature and kind of one point."""
 
 from __future__ import annotations
 

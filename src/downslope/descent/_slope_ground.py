@@ -1,4 +1,4 @@
-"""What a slope is computed from: values, gradients and Hessians, of a formula in NumPy and of a function in JAX."""
+"""Inputs of a slope: values, gradients and Hessians, of a formula in NumPy and of a function in JAX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kind of a point in words: what the judge of points has decided, as a slope's report says it."""
+"""The kind of a point in words, from its classification, for the report of a slope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the objective does around the end of a descent, by its values alone.
+"""The behaviour of the objective around the end of a descent, from its values alone.
 
 A path tells little of the ground beside it: a saddle entered along its stable axis, a tail that fades for ever and a
 bottom look alike. A formula costs microseconds, so its values are looked at along rays from the end, across the last

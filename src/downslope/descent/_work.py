@@ -1,4 +1,4 @@
-"""Which engine runs a descent: NumPy where the work is less than compiling, JAX elsewhere."""
+"""The choice of the engine: NumPy if the work is less than compiling, otherwise JAX."""
 
 from __future__ import annotations
 

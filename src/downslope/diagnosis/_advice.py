@@ -1,4 +1,4 @@
-"""Which learning rates a diagnosis would advise, and which of them may be printed.
+"""The learning rates that a diagnosis would advise, and those that may be printed.
 
 A rate is a prediction. On a quadratic theory proves it; elsewhere it is advised only if a descent at that rate from the
 same start was made, fell, and asks for no other rate. `descent` makes those descents and keeps their

@@ -1,4 +1,4 @@
-"""A column in ten blocks: what each is, how noisy, and how far above the lowest the last may lie by chance.
+"""A column in ten blocks: their values, their noise, and how far the last may exceed the lowest by chance.
 
 The noise is the column's own, from second differences, so that neither a trend nor the unit of a loss matters. How many
 noises are too many follows from one rate of false alarms: of ten blocks that differ by chance alone, one is always the

@@ -1,4 +1,4 @@
-"""The three states of a number that a trace should hold: finite, not finite, not measured.
+"""The three states of a recorded number: finite, not finite, not measured.
 
 Both of the last two are NaN in a column. A trace may say which cells were not measured: `not_measured` among its facts.
 Where it does not, an evaluation that is NaN was measured and is not finite if another measurement of the same rows was

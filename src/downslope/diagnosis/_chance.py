@@ -1,4 +1,4 @@
-"""The loss of an answer that is the same for every row: where a loss that came to rest at it has learnt nothing.
+"""The loss of a constant prediction: a loss that settles there has learned nothing.
 
 A cross-entropy rests at the logarithm of the number of classes, the square of an error at 0.25 for targets 0 and 1. The
 number of classes may not be known. But few networks that learn rest, to a few parts in a thousand, at such a number,

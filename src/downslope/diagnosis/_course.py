@@ -1,4 +1,4 @@
-"""How a column of losses moved: whether it rose, fell or stayed, judged against its own scatter.
+"""The course of a column of losses: whether it rose, fell or stayed, judged against its own scatter.
 
 A batch decides what the loss of a step is, so that a single row says little. Beginning and end are windows of a tenth
 of the rows. A change counts if it is beyond three standard errors of their difference, and beyond a share of the size.

@@ -1,4 +1,4 @@
-"""Judge: the verb from a Trace to a Diagnosis."""
+"""`diagnose`: from a Trace to a Diagnosis."""
 
 from __future__ import annotations
 

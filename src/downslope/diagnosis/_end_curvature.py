@@ -1,4 +1,4 @@
-"""The curvature where a descent ended, and the decrease that a bowl of that curvature would still allow."""
+"""The curvature at the end of a descent, and the decrease that a quadratic of that curvature would still allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a descent stands at its end: one state for each trace, from which the verdicts follow.
+"""The state of a descent at its end: one for each trace, from which the verdicts follow.
 
 Each rule recognises one state, or several of a kind, from the evidence, or passes. They are consulted by rank, the
 first answer counts, and a descent that none of them recognises simply falls. A check may bring a rule of its own.

@@ -1,4 +1,4 @@
-"""What the checks of a training share on its layers: kernels, widths, depth, and factors from layer to layer.
+"""Quantities on layers that the checks share: kernels, widths, depth, and factors from layer to layer.
 
 Kernels are read by the axes that the facts record, and by nothing else: no name of a leaf says which of its axes are
 inputs. Layers of one depth are taken together. Those that a path without a layer passes, as around a residual branch,

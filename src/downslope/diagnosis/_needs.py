@@ -1,4 +1,4 @@
-"""What a check needs of a trace: the one place that turns a missing fact, column or entry of the plan into a reason.
+"""The data that checks need: the one place that turns a missing fact, column or plan entry into a reason.
 
 A need is a dotted name, with alternatives between bars:
 

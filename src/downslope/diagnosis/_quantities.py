@@ -1,4 +1,4 @@
-"""The quantity behind each symptom as one number of a trace, which a remedy must be seen to move."""
+"""The quantity behind each symptom as one number of a trace, which a remedy should change."""
 
 from __future__ import annotations
 

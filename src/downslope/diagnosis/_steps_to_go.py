@@ -1,4 +1,4 @@
-"""How many steps a descent still needs, by the theory that fits its ground.
+"""The number of steps that a descent still needs, by the theory that fits it.
 
 Two estimates are made: by theory, and by how the gradient shrank over the last decade of its size. Where the ground is
 known to be a bowl of one curvature the theory is exact; elsewhere a number is returned only if both agree.

@@ -1,4 +1,4 @@
-"""What a trace holds of the ground around its end, which its path did not see."""
+"""The record of a trace on the values around its end, which its path did not visit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way down as a moving picture."""
+"""The path of a descent as an animation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trace holds of a network's layers, as arrays to draw, and how layers are told apart."""
+"""The record of a network's layers as arrays to draw, and the colours of the layers."""
 
 from __future__ import annotations
 

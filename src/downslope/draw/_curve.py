@@ -1,4 +1,4 @@
-"""The picture of a function of one variable: its curve, the tangent at a point, the way down."""
+"""The picture of a function of one variable: its curve, the tangent at a point, the path of a descent."""
 
 from __future__ import annotations
 

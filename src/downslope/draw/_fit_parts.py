@@ -1,4 +1,4 @@
-"""What the pictures of fits share: data as marks or as density, curve and bands, the numbers in the legend."""
+"""Shared parts of the pictures of fits: data as marks or as density, curve and bands, the numbers in the legend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of what a fit's likelihood says of parameters: the profile of one, and the joint region of two."""
+"""Pictures of likelihoods: the profile of one parameter, and the joint region of two."""
 
 from __future__ import annotations
 

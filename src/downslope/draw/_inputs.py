@@ -1,4 +1,4 @@
-"""What the pictures accept, checked at one door: objectives as text, traces, results, findings and axes.
+"""The arguments of pictures, checked in one place: objectives as text, traces, results, findings and axes.
 
 This is the only module of the folder that knows `descent`: it makes an objective of text. The pictures themselves get
 objectives, traces and results, and never see what made a trace.

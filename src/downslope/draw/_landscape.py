@@ -1,4 +1,4 @@
-"""Pictures of a function of two variables: from above, with contours, way and arrows; and as a surface in space."""
+"""Pictures of a function of two variables: from above, with contours, path and arrows; and as a surface."""
 
 from __future__ import annotations
 

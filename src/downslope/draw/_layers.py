@@ -1,4 +1,4 @@
-"""Pictures of each layer by step: the gradient that reaches it, and how far steps move it."""
+"""Pictures of each layer by step: its gradient, and how far steps move it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contour levels that a person would choose: round numbers that divide the ground evenly, and their labels."""
+"""Contour levels that a person would choose: round numbers that divide the heights evenly, and their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a picture for print looks: its size, dots, grid, colours, labels and typeset formula, checked at one door.
+"""The look of a picture for print: its size, dots, grid, colours, labels and typeset formula, checked in one place.
 
 A journal prints a column 3.5 inches wide, at 300 to 600 dots per inch, and often without colour. Text and lines shrink
 with the figure, and shades of grey are those of the colours' luminance, so that dark stays dark.

@@ -1,4 +1,4 @@
-"""The picture of several descents down one objective: their values by step, and their ways."""
+"""The picture of several descents on one objective: their values by step, and their paths."""
 
 from __future__ import annotations
 

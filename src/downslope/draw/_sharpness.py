@@ -1,4 +1,4 @@
-"""The picture of the curvature by step, with the largest curvature that the learning rate allows."""
+"""The picture of the curvature by step, with the largest curvature that the learning rate tolerates."""
 
 from __future__ import annotations
 

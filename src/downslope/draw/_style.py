@@ -1,4 +1,4 @@
-"""What a picture is and how each looks: colours that the colour-blind can tell apart, and calm axes.
+"""The noun of a picture, and the shared style: colours that the colour-blind can tell apart, and calm axes.
 
 References: Okabe and Ito, "Color universal design", 2008.
 """

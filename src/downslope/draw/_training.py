@@ -1,4 +1,4 @@
-"""The picture of a training: its loss, how well it does, and the findings."""
+"""The picture of a training: its loss, its score, and the findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be chosen of many descents at once: the schemas of `sweep`, `compare`, `multistart` and `search`."""
+"""The schemas of `sweep`, `compare`, `multistart` and `search`."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -169,7 +169,7 @@ def compare(
         objective more than once.
 
     Raises:
-        SettingError: for an unknown method, or a rate for a method that does not race.
+        SettingError: for an unknown method, or a rate for a method that is not compared.
 
     >>> compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, ["gradient descent", "bfgs"]).winner.name
     'bfgs'

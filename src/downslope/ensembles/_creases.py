@@ -1,4 +1,4 @@
-"""Creases: curves on which a formula has a kink, and the way along them to where the value falls no more.
+"""Creases: curves on which a formula has a kink, followed to the point where the value no longer falls.
 
 A descent that meets the kink of |u| stops anywhere on u = 0, where no straight step goes down, though the value may
 fall along the curve. So a point beside a kink is moved onto it, and from there along it: a step along the tangent, back

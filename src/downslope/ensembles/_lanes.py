@@ -1,4 +1,4 @@
-"""BFGS for many points side by side, in the array interface, and the devices that run it compiled.
+"""BFGS for many points in parallel, in the array interface, and the devices that run it compiled.
 
 A lane is one descent: a point with its value, gradient and estimate of the inverse Hessian. An iteration evaluates one
 trial point per lane. If the value falls enough there (Armijo's condition), the lane moves and updates its inverse

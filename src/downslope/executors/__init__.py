@@ -1,4 +1,4 @@
-"""Independent work on any executor: units that travel to processes and machines, and the crew that does them."""
+"""Independent work on any executor: units sent to processes and machines, and the crew that runs them."""
 
 from downslope.executors._choices import ExecutorChoices, ExecutorLike, Submits
 from downslope.executors._crew import Crew

@@ -1,4 +1,4 @@
-"""Where independent work runs: the choice that all verbs over many runs share."""
+"""The choice of an executor, shared by all verbs that make many runs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias, TypedDict

@@ -1,4 +1,4 @@
-"""The crew: it hands units of work to an executor, and yields what comes of each, once, as they end."""
+"""The crew: it submits units of work to an executor, and yields each result once, as units end."""
 
 from __future__ import annotations
 

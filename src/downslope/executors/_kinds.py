@@ -1,4 +1,4 @@
-"""The executors that a crew takes: of `concurrent.futures`, Dask clients, and addresses of Dask schedulers."""
+"""The supported executors: those of `concurrent.futures`, Dask clients, and addresses of Dask schedulers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which worker does which unit, where an executor lets that be chosen: one that has built what the unit needs.
+"""The choice of a worker for each unit, where the executor allows it: one that has already built what the unit needs.
 
 For the first of some units that are alike, a worker reads data, builds and compiles. The others follow it there.
 Another worker builds the same only if it is idle, nothing else waits that it has built or nobody has, and what waits

@@ -1,4 +1,4 @@
-"""Units of work: a function and what it is called with, as bytes that any process can turn into the same call.
+"""Units of work: a function and its arguments, as bytes that any process can turn into the same call.
 
 What many units share, their subject, travels once: it is addressed by the digest of its bytes, and a worker keeps the
 last ones. Large arrays and tables within it are addressed by digests of their own, so that a table reaches a worker

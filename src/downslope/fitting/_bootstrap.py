@@ -1,4 +1,4 @@
-"""The bootstrap of a fit: refits to resampled rows or residuals, all of them side by side.
+"""The bootstrap of a fit: refits to resampled rows or residuals, all in parallel.
 
 Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
 """

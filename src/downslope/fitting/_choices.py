@@ -1,4 +1,4 @@
-"""What may be chosen of a fit: the schema of `fit`."""
+"""The schema of `fit`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The findings on a fit: on the descent to its parameters, and on what the data say of them.
+"""The findings of a fit: on the descent to its parameters, and on how well the data determine them.
 
 A fit has the finding `converged`, or another that says why it has not.
 """

@@ -1,4 +1,4 @@
-"""Fit: the verb from an equation and a table to parameters, their errors, and how they were found."""
+"""`fit`: from an equation and a table to parameters with their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every result of a fit has, whether of all rows together or by groups: values by name, quality, reports."""
+"""The shared interface of fits, of all rows together or by groups: values by name, quality, reports."""
 
 from __future__ import annotations
 

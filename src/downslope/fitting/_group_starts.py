@@ -1,4 +1,4 @@
-"""The search for the starts of many groups that are fitted side by side, and the fits from them.
+"""The search for the initial values of many groups that are fitted in parallel, and the fits from them.
 
 A few groups are searched first. Where each of them is also reached from the ends of the others, these ends are starts
 enough for all groups. Else there are other minima, as of a wave, and each group gets guesses of its own.

@@ -1,4 +1,4 @@
-"""The verb of a fit by groups: jointly, with shared parameters, or thousands of groups side by side."""
+"""Fits by groups: jointly, with shared parameters, or thousands of groups in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of rows, each with parameters of its own: labels from columns, and the equation written out over all groups.
+"""Groups of rows with their own parameters: labels from columns, and the equation written out over all groups.
 
 A parameter Vm of two groups becomes Vm[a]·a + Vm[b]·b, with a and b columns that are 1 in the rows of their group and 0
 elsewhere. So a joint fit is an ordinary one, and whatever reads an ordinary fit reads it too.

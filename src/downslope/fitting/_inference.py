@@ -1,4 +1,4 @@
-"""What the squares around a fit say of its parameters: profile intervals, profiles, regions, lopsidedness."""
+"""Inference from the sum of squares around a fit: profile intervals, profiles, regions, asymmetry."""
 
 from __future__ import annotations
 

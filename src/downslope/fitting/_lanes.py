@@ -1,4 +1,4 @@
-"""Levenberg–Marquardt for many groups of rows side by side in NumPy, each group with parameters of its own.
+"""Levenberg–Marquardt for many groups of rows in parallel in NumPy, each group with its own parameters.
 
 Each group is a lane: its rows are a column of arrays of shape (rows, lanes), short groups are padded with rows of
 weight 0. With a few parameters and thousands of lanes, JᵀJ and its Cholesky factors are built entry by entry, each an

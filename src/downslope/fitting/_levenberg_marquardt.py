@@ -1,4 +1,4 @@
-"""The method of Levenberg and Marquardt, from one start with its record, and from many starts side by side.
+"""The Levenberg–Marquardt method, from one start with its record, and from many starts in parallel.
 
 A step is written once, for NumPy and JAX; all of its arrays may have the starts as their first axis.
 

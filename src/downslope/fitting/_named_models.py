@@ -1,4 +1,4 @@
-"""Models by name: `gaussian(x) + linear(x)` is written out as a formula, with parameters of its own for each name."""
+"""Named models: `gaussian(x) + linear(x)` is written out as a formula, with its own parameters for each name."""
 
 from __future__ import annotations
 

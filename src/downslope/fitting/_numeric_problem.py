@@ -1,4 +1,4 @@
-"""The residuals of a fit and their derivatives in NumPy, by our own rules: a fit to a small table compiles nothing."""
+"""The residuals of a fit and their derivatives in NumPy: a fit to a small table compiles nothing."""
 
 from __future__ import annotations
 

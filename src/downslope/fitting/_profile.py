@@ -1,4 +1,4 @@
-"""Intervals and regions by profile likelihood: how far parameters can go while the others follow.
+"""Intervals and regions by profile likelihood: how far parameters can move while the others are refitted.
 
 With some parameters held at a distance ρ from the best values along a direction, and the others refitted, the squares
 are S(ρ). The signed root ζ(ρ) = ±√((S(ρ) − S_min)/s²) is a straight line for a linear model, and the end of an interval

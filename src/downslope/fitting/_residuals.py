@@ -1,4 +1,4 @@
-"""The residuals of a fit, row by row, and what they say of the model: leverage, runs, normality, outliers."""
+"""The residuals of a fit, row by row, and tests of them: leverage, runs, normality, outliers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a table that a fit uses: those chosen, complete and of a weight above 0, with their weights."""
+"""The rows that a fit uses: those chosen, complete and of a weight above 0, with their weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits in folders: the nouns of a fit as plain JSON and arrays, beside its trace, and back.
+"""Saved fits: the nouns of a fit as plain JSON and arrays, beside its trace, and back.
 
     fit.json         the fit for people and programs: parameters, errors, findings
     fit_state.json   its nouns: each a mapping from the fields of its class, by the class's name

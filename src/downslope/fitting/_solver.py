@@ -1,4 +1,4 @@
-"""The strategy of a fit: which method to try first, and what to try where it does not converge."""
+"""The strategy of a fit: the method to try first, and the alternatives if it does not converge."""
 
 from __future__ import annotations
 

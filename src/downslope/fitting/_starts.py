@@ -1,4 +1,4 @@
-"""The search for a start of a fit over plausible scales.
+"""The search for initial values over plausible scales.
 
 Dimensional analysis gives the unit of each parameter, and with it the order of magnitude: k in e^(−k·x) is about 1/x,
 a position on the axis of x lies in the range of x. Parameters that the model is linear in are not searched: for each

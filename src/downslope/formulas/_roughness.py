@@ -1,4 +1,4 @@
-"""Where a formula is not smooth, read off its tree: kinks, jumps, vertical tangents, edges of the domain, poles.
+"""Where a formula is not smooth, from its tree: kinks, jumps, vertical tangents, edges of the domain, poles.
 
 Each `RoughPart` has a border, an expression that is zero where the part is not smooth. On one side of all borders the
 formula is a smooth piece, a tree of its own: |u| is u or −u there, max(u, v) one of the two.

@@ -1,4 +1,4 @@
-"""SymPy classes of the functions that SymPy lacks or would expand: each an atom with a known derivative.
+"""SymPy classes for functions that SymPy lacks or would expand: each an atom with a known derivative.
 
 The module imports SymPy, so it is imported within functions only.
 """

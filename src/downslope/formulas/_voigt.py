@@ -1,4 +1,4 @@
-"""Voigt's profile, the convolution of a normal distribution with Lorentz's, as a function of formulas.
+"""The Voigt profile, the convolution of a normal and a Lorentz distribution, as a function of formulas.
 
 With Faddeeva's function w(z) and z = (x + iγ)/(σ√2), the profile is V = Re w(z)/(σ√(2π)). Beside it stands
 D = Im w(z)/(σ√(2π)), since w′ = −2zw + 2i/√π makes the slopes of each a combination of both:

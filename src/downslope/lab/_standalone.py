@@ -1,4 +1,4 @@
-"""A page of the lab as one text that loads nothing: what an exported file and the frame of a notebook have in common.
+"""A page of the lab as one self-contained text, for exported files and the frame of a notebook.
 
 Style and scripts stand in the page, and the policy permits these alone, by their hashes.
 """

@@ -1,4 +1,4 @@
-"""`show`: the lab in a cell of a notebook. Its page asks the kernel, through messages: no port, no name of a host.
+"""`show`: the lab in a notebook cell. Its page talks to the kernel through messages: no port, no host name.
 
     the page in its frame ─▶ the page of the notebook ─▶ the kernel ─▶ a process of the lab
        js/notebook/frame.js      js/notebook/host.js         here

@@ -1,4 +1,4 @@
-"""The update rules of the table, each written once in the array interface, and the scales that some divide by."""
+"""The update rules of the table, written in the array interface, and the scales that some of them divide by."""
 
 from __future__ import annotations
 

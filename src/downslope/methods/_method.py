@@ -1,4 +1,4 @@
-"""How to step: a method's record with its settings chosen, or any Optax transformation."""
+"""A method: a record with its settings chosen, or any Optax transformation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random numbers that NumPy and JAX draw alike: a function of seed, step and coordinate, without a state.
+"""Random numbers that are the same in NumPy and JAX: a stateless function of seed, step and coordinate.
 
 References: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011 (Threefry-2×32); Box and
 Muller, "A note on the generation of random normal deviates", 1958.

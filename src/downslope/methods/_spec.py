@@ -1,4 +1,4 @@
-"""The record of a method, which everything that has to know a method reads; and the form of its update rule.
+"""The record of a method, the only source on methods for all other modules; and the form of its update rule.
 
 MethodSpec ─▶ Method (a spec with its settings chosen) ─▶ Rule (the functions that the compiled loop calls)
 └▶ MethodFacts (numbers for a diagnosis)

@@ -1,4 +1,4 @@
-"""The theory of a rate α on a bowl of curvature λ.
+"""The theory of a learning rate α on a quadratic of curvature λ.
 
 On a quadratic the error along each curvature λ obeys a linear recurrence whose coefficients depend on αλ = p alone:
 

@@ -1,4 +1,4 @@
-"""What may be chosen of a training: the schema of `train` and `Setup`, and what follows from the choices together.
+"""The schema of `train` and `Setup`, and values that follow from several choices together.
 
 A choice stands beside the code that it steers: those of rows in `data`, of a network in `tasks`, of the loss in
 `_objective`, of batches and steps here. So one that is added takes one file.

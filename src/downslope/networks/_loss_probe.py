@@ -1,4 +1,4 @@
-"""A loss tried on artificial outputs: whether it pairs them with targets, what it takes, and where it leads.
+"""A loss tested on artificial outputs: whether it pairs them with targets, what it takes, and where it leads.
 
 Nothing is read from names or from how a loss is written. Every number is a change of the loss, over a change that is
 due: that between outputs drawn anew. So neither the unit of the loss nor that of the targets matters, and a penalty on

@@ -1,4 +1,4 @@
-"""The losses that a network is trained on, and the metrics that people read.
+"""The losses for training, and the metrics for people.
 
 A loss is the mean over a batch of one number for each example. Cross-entropies take either logits, which is exact for
 any size of logit, or probabilities, which are clipped to [1e-7, 1 − 1e-7] first and, for several classes, divided by

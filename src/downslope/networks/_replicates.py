@@ -1,4 +1,4 @@
-"""Several trainings of one setup that differ in their seed alone: scores with an interval, and what they share."""
+"""Several trainings of one setup with different seeds: scores with an interval, and common findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving a training: the folder that it is written into, started or resumed, and its choices as text and plain data."""
+"""Saving a training: its folder, started or resumed, and its choices as text and plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train: the verb from data and choices to a trained network."""
+"""`train`: from data and choices to a trained network."""
 
 from __future__ import annotations
 

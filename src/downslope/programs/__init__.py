@@ -1,4 +1,4 @@
-"""Programs: one walker of JAX programs, which names their layers and where a NaN began."""
+"""Programs: one walker of JAX programs, which finds their layers and the origin of a NaN."""
 
 from downslope.programs._first_not_finite import first_not_finite, run_once
 from downslope.programs._layer_order import DATA, LayerOrder, orders_of

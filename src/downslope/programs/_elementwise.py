@@ -1,4 +1,4 @@
-"""What a program makes of single numbers: elementwise operations by NumPy, and activations known by their values.
+"""Elementwise operations of a program, evaluated by NumPy; and activations recognised by their values.
 
 An activation has many spellings: a function of JAX, a call of another library, three operations by hand. All of them
 map a number to a number. So the operations behind a pre-activation are evaluated on a grid, one after the other, and

@@ -1,4 +1,4 @@
-"""Where a number that is not finite began: one step computed again, operation by operation."""
+"""The origin of a number that is not finite: one step computed again, operation by operation."""
 
 from __future__ import annotations
 

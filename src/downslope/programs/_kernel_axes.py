@@ -1,4 +1,4 @@
-"""How a kernel lies in its leaf: along which axes the data is multiplied, and along which the units stand.
+"""The axes of a kernel: those that the product sums over, and those of the units.
 
 A product says which axes of its operand it contracts. Between the leaf and the operand lie transpositions, reshapes,
 slices, casts. Each is followed by what it does to axes, so that `x @ w`, `w @ x`, `einsum`, `vmap` and the layers of

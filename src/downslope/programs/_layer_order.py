@@ -1,4 +1,4 @@
-"""How the layers of a program lie: how deep, side by side, passed by an identity, before a normalisation.
+"""The order of the layers of a program: depth, parallel layers, bypasses, and following normalisations.
 
 The layers are the nodes of a graph. An edge goes from one to another where the second reads the first with no layer in
 between. Signals pass along the paths of this graph and gradients back along them, so that a factor per layer means

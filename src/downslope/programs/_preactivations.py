@@ -1,4 +1,4 @@
-"""Which values of a program are a layer's pre-activation, and which activation follows.
+"""The values of a program that are a layer's pre-activation, and the activations that follow.
 
 A layer is a product of data with a leaf, the addition of another leaf of the same layer, and what reads the sum. The
 activation behind it is named by its values; see `_elementwise`. Of a layer that no other follows, the activation is

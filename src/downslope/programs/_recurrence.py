@@ -1,4 +1,4 @@
-"""A scan as a recurrence: its state at every step, with an addend of zero by which a gradient can be taken.
+"""A scan as a recurrence: its state at every step, with a zero added so that a gradient can be taken.
 
 The rounds of a scan share one program, so that a layer inside has no single pre-activation. What tells whether
 gradients get through is the state that is carried from round to round. Here a scan is written anew with an addend to

@@ -1,4 +1,4 @@
-"""What a program does beside its layers: the statistics it normalises by, the units it drops, the leaves it cuts off.
+"""Operations of a program beside its layers: normalisation statistics, dropout, and stopped gradients.
 
 Each is read from the operations themselves, so that a layer of a library and one written by hand are seen alike. What
 an operation makes of the array is followed by a few properties that stand for it; an array of which nothing is known

@@ -1,4 +1,4 @@
-"""Walk a JAX program, and know of each operation what the programs inside it mean.
+"""Walk a JAX program, and classify each operation by the programs inside it.
 
 A jaxpr nests: an operation may hold programs of its own, and JAX renames these operations every few releases. `NESTING`
 is the one list of them. Everything that reads programs goes through `walk`, which carries values of any kind from the

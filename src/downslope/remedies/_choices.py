@@ -1,4 +1,4 @@
-"""What may be chosen of a prescription and of the search for a learning rate."""
+"""The schemas of `prescribe` and `find_learning_rate`."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict

@@ -1,4 +1,4 @@
-"""Remedies of a descent in how it steps, and the choice of remedies by symptom.
+"""Remedies of a descent that change how it steps, and the choice of remedies by symptom.
 
 A maker looks at the case and returns a remedy as data, or None where it does not apply. The record of a symptom names
 its remedies; a further one is a maker here or in `_start_points` that names its symptoms.

@@ -1,4 +1,4 @@
-"""Trials of what may mend a descent: the same steps from starts close by, with a remedy and without.
+"""Trials of remedies of a descent: the same steps from nearby starts, with a remedy and without.
 
 A descent knows no chance, so pairs are made by moving the start: every coordinate by a normal share of itself, of
 standard deviation 1 %, the same for the changed run and the control. At a saddle the moves leave out the way that leads

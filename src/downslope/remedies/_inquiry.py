@@ -1,4 +1,4 @@
-"""The search for what mends a descent: each remedy is tried once, and the best are proved against two controls.
+"""The search for a remedy of a descent: each is tried once, and the best are proved against two controls.
 
     every remedy once ─▶ pairs of the best ─▶ proof from starts close by
                          (if none suffices)   (unchanged, from other starts close by, mended)

@@ -1,4 +1,4 @@
-"""Remedies of a training in its network (weights, units, layers, output) and its data (scales, batches, penalties)."""
+"""Remedies of a training that change its network (weights, units, layers, output) or its data (scales, batches)."""
 
 from __future__ import annotations
 

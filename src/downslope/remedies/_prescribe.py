@@ -1,4 +1,4 @@
-"""Prescribe: the verb from a run that falls short to remedies that were tried and shown to help."""
+"""`prescribe`: from a run that falls short to remedies that were tried and shown to help."""
 
 from __future__ import annotations
 

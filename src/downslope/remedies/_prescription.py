@@ -1,4 +1,4 @@
-"""A prescription: the trials, ranked, what they cost, and what to keep."""
+"""A prescription: the trials, ranked, their cost, and the changes to keep."""
 
 from __future__ import annotations
 

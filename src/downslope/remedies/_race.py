@@ -1,4 +1,4 @@
-"""The search for what mends a training: remedies race over ever more steps, and the first are proved pair by pair.
+"""The search for a remedy of a training: remedies race over ever more steps, and the leaders are proved in pairs.
 
     by chance ─▶ ten steps ─▶ a tenth of the steps ─▶ pairs with fresh seeds, one by one ─▶ taken apart
                  (its quantity   (half of them        (unchanged and mended, until the     (which of its changes

@@ -1,4 +1,4 @@
-"""The board of a race of remedies: what was run so far, what it shows, and the races over few steps.
+"""The board of a race of remedies: the runs so far, their results, and the races over few steps.
 
 What decides in which order runs are made is a search: `_race`, or `_wide_race`.
 """

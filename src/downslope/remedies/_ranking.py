@@ -1,4 +1,4 @@
-"""Which remedies to try first: what the findings ask for together, then by the chance that a remedy repairs such a run.
+"""The order of remedies: first what the findings suggest together, then by how often each repaired such runs.
 
 Of n trainings with a finding s on which a remedy r was tried, it repaired k. The chance is the mean of the posterior,
 

@@ -1,4 +1,4 @@
-"""A learning rate finding: two estimates, the runs that checked them, and the rate to take, if any."""
+"""A learning rate finding: two estimates, the runs that checked them, and the chosen rate, if any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find a learning rate: two estimates of it side by side, and short runs that check them before one is offered.
+"""`find_learning_rate`: two estimates of a rate, and short runs that check them.
 
 The range test lets the rate grow from step to step, from far too small to far too large, and takes the one at which the
 loss falls fastest. The curvature bounds stable rates: 2 / λ_max for gradient descent, by as much more or less as

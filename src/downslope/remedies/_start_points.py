@@ -1,4 +1,4 @@
-"""Starting points, moved and written in a few words, and the remedies of a descent in where it starts and stops."""
+"""Starting points, moved and printed briefly, and the remedies of a descent that change its start and end."""
 
 from __future__ import annotations
 

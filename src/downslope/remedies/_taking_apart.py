@@ -1,4 +1,4 @@
-"""Taking a bundle of changes apart: each is left out over a third of the steps, and what is left is proved."""
+"""Taking a bundle of changes apart: each is left out over a third of the steps, and the rest is proved."""
 
 from __future__ import annotations
 

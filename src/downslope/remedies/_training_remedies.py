@@ -1,4 +1,4 @@
-"""Remedies of a training in how it steps, and the choice of remedies by symptom.
+"""Remedies of a training that change how it steps, and the choice of remedies by symptom.
 
 A maker looks at the case and returns a remedy as data, or None where it does not apply or nothing would change. The
 record of a symptom names its remedies; a further one is a maker here or in `_model_remedies` that names its symptoms.

@@ -1,4 +1,4 @@
-"""Trials of what may mend a training: the same rows and steps, with a remedy and without."""
+"""Trials of remedies of a training: the same rows and steps, with a remedy and without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wide search for what mends a training: few decisions, each after many runs that do not wait for each other.
+"""The wide search for a remedy of a training: few decisions, each after many independent runs.
 
     ten steps, and a tenth ─▶ the same of the leaders ─▶ all pairs of the first,
     of the steps, of all      combined with all others   and of them with a change left out

@@ -1,4 +1,4 @@
-"""A run as one HTML file that holds everything it shows, to keep, to send and to print."""
+"""A run as one self-contained HTML file, to keep, to send and to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a person reads it: network, method, evaluations, scores at the end and the cost of the record.
+"""A run for people to read: network, method, evaluations, scores at the end and the cost of the record.
 
 Everything is read from the trace, so that a run that is being written, a saved one and one that has just ended look the
 same, on the terminal, in a notebook and in a report.

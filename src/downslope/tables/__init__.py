@@ -1,4 +1,4 @@
-"""Tables: whatever people have, read into typed columns; one registry of formats."""
+"""Tables: users' data in any format, read into typed columns; one registry of formats."""
 
 from downslope._column_names import calendar_parts, heading
 from downslope.tables._categories import (

@@ -1,4 +1,4 @@
-"""Columns of a table as inputs of a network: numbers stay numbers, a category becomes zeros and a one."""
+"""Columns of a table as inputs of a network: numbers stay numbers, categories become one-hot inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the text of a single cell looks like: a missing value, a number in some notation, a date, or a word."""
+"""The form of a cell's text: a missing value, a number in some notation, a date, or a word."""
 
 from __future__ import annotations
 

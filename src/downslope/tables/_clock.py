@@ -1,4 +1,4 @@
-"""Dates and times: read from text in the ways people write them, and counted as time that has passed."""
+"""Dates and times: read from text in the ways people write them, and counted as elapsed time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables in plain text: the bytes decoded, the layout read off the first lines, the rows parsed by Polars."""
+"""Tables in plain text: the bytes decoded, the layout detected in the first lines, the rows parsed by Polars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sheets of Excel and OpenDocument, read by calamine; the layout is read off the first rows as for plain text."""
+"""Sheets of Excel and OpenDocument, read by calamine; the layout is detected in the first rows as for plain text."""
 
 from __future__ import annotations
 

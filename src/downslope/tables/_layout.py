@@ -1,4 +1,4 @@
-"""The layout of a table in plain text, read off its first lines: where names and rows stand, and what parts the cells.
+"""The layout of a table in plain text, from its first lines: the lines of names and rows, and the separator.
 
 A pure function from lines to a `TextLayout`. The rows themselves are parsed by Polars.
 """

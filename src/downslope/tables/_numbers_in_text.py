@@ -1,4 +1,4 @@
-"""Numbers in the notations people have: percentages, money, thousands, deviations, units; and what stands for none."""
+"""Numbers in users' notations: percentages, money, thousands, deviations, units; and missing values."""
 
 from __future__ import annotations
 

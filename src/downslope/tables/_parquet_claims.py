@@ -1,4 +1,4 @@
-"""What a Parquet file claims of itself, checked before it is read: a damaged one may claim any memory."""
+"""The sizes that a Parquet file declares, checked before it is read: a damaged one may declare any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of a format returns: columns as they stand in the file, and how it was understood."""
+"""The result of a format's reader: columns as they are in the file, and how it was understood."""
 
 from __future__ import annotations
 

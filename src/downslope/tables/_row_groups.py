@@ -1,4 +1,4 @@
-"""Parquet files that are read a row group at a time, since they need not fit into memory."""
+"""Parquet files that are read a row group at a time, so that they need not fit into memory."""
 
 from __future__ import annotations
 

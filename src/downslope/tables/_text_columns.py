@@ -1,4 +1,4 @@
-"""From columns of text to typed columns: numbers in the notations people have, truths, dates, missing cells."""
+"""From columns of text to typed columns: numbers in users' notations, truth values, dates, missing cells."""
 
 from __future__ import annotations
 

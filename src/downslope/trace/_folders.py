@@ -1,4 +1,4 @@
-"""Folders of runs that are replaced as a whole: the old one or the new one is there at any moment.
+"""Atomic replacement of run folders: the old one or the new one is there at any moment.
 
 A folder is written beside its target, as `.NAME-xxxxxxxx.new`, and then exchanged with it, in one step where the system
 can. Elsewhere the old one is first renamed to `.NAME-xxxxxxxx.old`; until the new one has its name, readers find the

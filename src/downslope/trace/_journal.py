@@ -1,4 +1,4 @@
-"""A trace on disk that is appended to while training runs, and that survives `kill -9`.
+"""A trace on disk that grows while training runs, and that survives `kill -9`.
 
 The folder is that of `save`, with these files in addition:
 

@@ -1,4 +1,4 @@
-"""What a plan and the facts of a trace may say, by name: the keys that its readers know, each with its meaning.
+"""The keys of a trace's plan and facts, each with its meaning.
 
 Every key is optional. A reader that lacks one says so (`Diagnosis.not_run`); it never guesses.
 """

@@ -1,4 +1,4 @@
-"""Load a saved trace: verify it, restore it, and say what is damaged and what is left."""
+"""Load a saved trace: verify it, restore it, and report what is damaged and what is intact."""
 
 from __future__ import annotations
 

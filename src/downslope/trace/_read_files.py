@@ -1,4 +1,4 @@
-"""Read the files of a run with nothing in them trusted: JSON, arrays by name, and streams.
+"""Read the files of a run without trusting them: JSON, arrays by name, and streams.
 
 A run may come from someone else, or from a disk that flips bits. Every file is opened inside its folder, its checksum
 is compared before its content is used, and every length that it declares is compared with the bytes that are there.

@@ -1,4 +1,4 @@
-"""A trace from plain columns: the public maker, for runs that something else recorded."""
+"""`trace_from`: a trace from plain columns, for runs that something else recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching: traces of trainings that something else runs."""
+"""Watching: traces of trainings that other loops run."""
 
 from downslope.watching._choices import WatchChoices
 from downslope.watching._rows import WatchedRows

@@ -1,4 +1,4 @@
-"""What the callbacks of the frameworks share: their base class, the running watch, and the names of evaluations."""
+"""Shared parts of the frameworks' callbacks: their base class, the running watch, and the names of evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be chosen of a watch: the schema of `watch` and of the callbacks."""
+"""The schema of `watch` and of the callbacks."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypedDict

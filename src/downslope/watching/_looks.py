@@ -1,4 +1,4 @@
-"""What the looks of all frameworks have in common: when the curvature is due, how many weights are kept, their end."""
+"""Shared parts of the frameworks' recordings: when to measure the curvature, and which weights to keep."""
 
 from __future__ import annotations
 

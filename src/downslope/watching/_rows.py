@@ -1,4 +1,4 @@
-"""The rows of a training that something else runs: gathered in memory, written to a folder, read back as a trace.
+"""The rows of a watched training: gathered in memory, written to a folder, read back as a trace.
 
 The folder is that of `train` with `save=`: a journal, which survives `kill -9` and which the lab follows. What cannot
 change in a journal is begun anew, with all rows: the columns that were measured, and the names of parts and layers,

@@ -1,4 +1,4 @@
-"""Facts of the data that a watch has seen: a sample of rows, and what simple learners make of it.
+"""Facts of the data that a watch has seen: a sample of rows, and the scores of simple learners on it.
 
 Rows are kept in memory alone, at most as many as the watch was allowed; facts hold counts, means and scores. A loop
 shows the same rows in every epoch, so that each is kept once: of repeats nothing can be said.

@@ -1,4 +1,4 @@
-"""A watch of a training that something else runs: what a loop says of itself, with no framework in it.
+"""`watch`: the recording of a training that another loop runs, independent of the framework.
 
     watch = ds.watch(model, optimizer, "runs/digits")
     for inputs, targets in batches:

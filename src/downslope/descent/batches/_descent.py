@@ -1,4 +1,4 @@
-"""Go down over batches of examples: chunks of compiled steps, and what the host does between them.
+"""Descent over batches of examples: chunks of compiled steps, and the host's work between them.
 
 Between two chunks, and only there, the host evaluates, writes the rows and the state to disk, shows the progress, and
 stops if it was asked to or if the validation loss stopped falling. Looks at curvature and noise begin there, and go on

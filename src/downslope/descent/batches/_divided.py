@@ -1,4 +1,4 @@
-"""The part of a training's state that is divided among devices, on disk: each process writes and reads its own shards.
+"""A training's divided state on disk: each process writes and reads its own shards.
 
 With `divide_state` no device, and no host, holds all that a method carries, such as Adam's two moments. So it cannot go
 through one process into the journal. Orbax writes the shards into a folder of the run, `shards-<n>`, which every

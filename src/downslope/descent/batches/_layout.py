@@ -1,4 +1,4 @@
-"""On which devices a training computes: one, or several that each take a part of every batch.
+"""The devices of a training: one, or several that each take a part of every batch.
 
 Parameters and examples are copied to every device, and the rows of a batch are divided among them. The loss stays the
 mean over the whole batch: XLA's partitioner adds the parts of a sum up, so that batch statistics and dropout are those

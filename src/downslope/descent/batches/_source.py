@@ -1,4 +1,4 @@
-"""Where the batches of a chunk come from: the examples in memory and their order, or a stream read ahead."""
+"""The source of a chunk's batches: examples in memory with their order, or a stream read ahead."""
 
 from __future__ import annotations
 

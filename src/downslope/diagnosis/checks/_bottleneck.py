@@ -1,4 +1,4 @@
-"""A layer too narrow for what must pass it: `bottleneck`."""
+"""A layer too narrow for the information that must pass it: `bottleneck`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The descent arrived: `converged`."""
+"""A descent that reached a minimum: `converged`."""
 
 from __future__ import annotations
 

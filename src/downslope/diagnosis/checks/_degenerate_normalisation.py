@@ -1,4 +1,4 @@
-"""A normalisation over next to no values: `degenerate_normalisation`."""
+"""A normalisation over hardly any values: `degenerate_normalisation`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A descent that goes away for good: `diverged`."""
+"""A descent that moves away for good: `diverged`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rate that the curvature has grown to meet: `edge_of_stability`, which is healthy."""
+"""A curvature that has grown to the limit of the rate, which is healthy: `edge_of_stability`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluations that say something else than the steps do: `evaluation_mismatch`."""
+"""Evaluations that contradict the steps: `evaluation_mismatch`."""
 
 from __future__ import annotations
 

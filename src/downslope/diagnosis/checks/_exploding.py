@@ -1,4 +1,4 @@
-"""Gradients, or the signals that make them, that grow from layer to layer: `exploding_gradients`."""
+"""Gradients or signals that grow from layer to layer: `exploding_gradients`."""
 
 from __future__ import annotations
 

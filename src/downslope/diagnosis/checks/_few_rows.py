@@ -1,4 +1,4 @@
-"""A score that too few rows stand behind: `too_few_rows`."""
+"""A score that rests on too few rows: `too_few_rows`."""
 
 from __future__ import annotations
 

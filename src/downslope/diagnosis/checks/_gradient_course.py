@@ -1,4 +1,4 @@
-"""A gradient whose norm grows by orders of magnitude in the course of a training: `exploding_gradients`."""
+"""A gradient norm that grows by orders of magnitude during a training: `exploding_gradients`."""
 
 from __future__ import annotations
 

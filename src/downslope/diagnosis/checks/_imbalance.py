@@ -1,4 +1,4 @@
-"""Classes of few rows that are not recognised: `imbalanced_classes`."""
+"""Rare classes that are not recognised: `imbalanced_classes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that begin on the wrong scale: `poor_initialisation`."""
+"""Initial weights on the wrong scale: `poor_initialisation`."""
 
 from __future__ import annotations
 

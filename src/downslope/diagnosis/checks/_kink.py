@@ -1,4 +1,4 @@
-"""A bottom without a curvature: `kink`."""
+"""A minimum without curvature: `kink`."""
 
 from __future__ import annotations
 

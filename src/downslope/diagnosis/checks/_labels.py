@@ -1,4 +1,4 @@
-"""Labels that the inputs do not tell: `label_problem`."""
+"""Labels that the inputs do not determine: `label_problem`."""
 
 from __future__ import annotations
 

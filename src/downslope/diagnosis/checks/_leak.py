@@ -1,4 +1,4 @@
-"""What a score knows that a new row would not tell: `data_leak`."""
+"""Information in a score that new rows would not have: `data_leak`."""
 
 from __future__ import annotations
 

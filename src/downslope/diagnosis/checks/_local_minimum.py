@@ -1,4 +1,4 @@
-"""A bottom that is not the lowest: `local_minimum`."""
+"""A minimum that is not the lowest: `local_minimum`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loss that does not measure what is wanted: `wrong_loss`."""
+"""A loss that does not measure the right quantity: `wrong_loss`."""
 
 from __future__ import annotations
 

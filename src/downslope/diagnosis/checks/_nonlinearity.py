@@ -1,4 +1,4 @@
-"""Layers that are one layer: `missing_nonlinearity`."""
+"""Several layers that amount to one: `missing_nonlinearity`."""
 
 from __future__ import annotations
 

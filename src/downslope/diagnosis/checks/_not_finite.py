@@ -1,4 +1,4 @@
-"""A value or gradient that is no number any more: `not_finite`.
+"""A value or gradient that is no longer a number: `not_finite`.
 
 A run that met one says so in its outcome. A trace may hold one all the same: a file was changed, a row was made by
 hand, a norm overflowed. Whatever its origin, such a trace is not healthy.

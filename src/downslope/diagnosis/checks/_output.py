@@ -1,4 +1,4 @@
-"""An output that cannot say what is wanted: `wrong_output_activation`."""
+"""An output that cannot represent the targets: `wrong_output_activation`."""
 
 from __future__ import annotations
 

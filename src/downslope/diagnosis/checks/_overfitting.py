@@ -1,4 +1,4 @@
-"""Learning the rows by heart: `overfitting`."""
+"""Memorising the training rows: `overfitting`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flat ground that need not be a bottom: `plateau`."""
+"""Flat ground that need not be a minimum: `plateau`."""
 
 from __future__ import annotations
 

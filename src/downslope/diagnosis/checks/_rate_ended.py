@@ -1,4 +1,4 @@
-"""A schedule that was over before the training was: `rate_ended_early`."""
+"""A schedule that ended before the training: `rate_ended_early`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flat points that are no minimum: `saddle_point` and `maximum`."""
+"""Flat points that are not minima: `saddle_point` and `maximum`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs and targets on a scale that a network does not suit: `unscaled_inputs`, `unscaled_targets`."""
+"""Inputs and targets on an unsuitable scale: `unscaled_inputs`, `unscaled_targets`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows held back that come from elsewhere: `shifted_validation`."""
+"""Validation rows from another distribution: `shifted_validation`."""
 
 from __future__ import annotations
 

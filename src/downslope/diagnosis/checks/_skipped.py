@@ -1,4 +1,4 @@
-"""Steps that mixed precision left out: `skipped_steps`."""
+"""Steps that mixed precision skipped: `skipped_steps`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sudden leap of the loss: `loss_spike`."""
+"""A sudden jump of the loss: `loss_spike`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that ended on its way down: `too_few_steps`."""
+"""A training that ended while the loss was falling: `too_few_steps`."""
 
 from __future__ import annotations
 

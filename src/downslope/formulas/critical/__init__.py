@@ -1,4 +1,4 @@
-"""Critical points: where a gradient is zero or does not exist, proved on balls.
+"""Critical points: where a gradient is zero or does not exist, proved by ball arithmetic.
 
 The proofs are imported on first use, since a descent needs no more than `surface`.
 """

@@ -1,4 +1,4 @@
-"""The landscape of a formula over a box: its candidates, each with the kind that the judge of points gives it."""
+"""The candidates for critical points of a formula over a box, each with its kind."""
 
 from __future__ import annotations
 

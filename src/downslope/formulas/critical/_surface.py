@@ -1,4 +1,4 @@
-"""A formula as the judge of points sees it: values, gradients and a Hessian, and differences free of rounding."""
+"""A formula as the classification of points needs it: values, gradients, Hessians, and exact differences."""
 
 from __future__ import annotations
 

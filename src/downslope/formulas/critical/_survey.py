@@ -1,4 +1,4 @@
-"""What a search for critical points leaves: candidates, flat regions, poles, and where nothing is proved."""
+"""The result of a search for critical points: candidates, flat regions, poles, and unproved boxes."""
 
 from __future__ import annotations
 

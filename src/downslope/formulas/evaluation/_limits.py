@@ -1,4 +1,4 @@
-"""Powers, roots and x·ln x where a column is 0: their limits, in the value and in every derivative.
+"""Powers, roots and x·ln x at a column value of 0: their limits, in the value and in every derivative.
 
 (x/T)^b is 0 at x = 0 whatever T is, so its slopes are 0 as well. The chain rule computes ∞·0 there, as the outer slope
 b·(x/T)^(b−1) is infinite for b < 1; of x·ln(x/k) even the value is 0·∞. Such a term becomes piecewise: itself where the

@@ -1,4 +1,4 @@
-"""The value, gradient and Hessian of a formula at a point, by our own rules of differentiation.
+"""The value, gradient and Hessian of a formula at a point, by automatic differentiation in NumPy.
 
 A list of the operations that an answer needs, of those of `_calculus`, is run in any `Algebra`. What depends on no
 variable is computed once.

@@ -1,4 +1,4 @@
-"""A Python function as a function of formulas: its values, and slopes by its parameters however they can be had.
+"""A Python function as a function of formulas: its values, and its derivatives by the best method available.
 
 A function that uses JAX is differentiated by JAX. Any other is evaluated with an imaginary part of 1e-30 at a
 parameter, which gives the slope exactly where its code allows complex numbers (Squire and Trapp, 1998); elsewhere by

@@ -1,4 +1,4 @@
-"""The LALR(1) automaton that recognises formulas: a loop over the table that Lark made of `grammar.lark`.
+"""The LALR(1) automaton that recognises formulas: a loop over the table that Lark generated from `grammar.lark`.
 
 Making the table takes longer than reading a hundred formulas, and importing Lark as long as the rest of a command, so
 that the table is kept beside the grammar, in `grammar.json`; a test compares the two. Each state maps terminals and

@@ -1,4 +1,4 @@
-"""Piecewise formulas as they are written: {x² if x < 0, x otherwise}, LaTeX's cases, where(x < 0, x², x).
+"""Piecewise formulas in their spellings: {x² if x < 0, x otherwise}, LaTeX's cases, where(x < 0, x², x).
 
 Also {x < 0: x², x} of Desmos, x < 0 ? x² : x of C, if x < 0 then x² else x, and the factor (x < 0), which is 1 where
 it holds. The tokens of a choice become PIECES_OPEN value IF condition SEPARATOR … PIECES_CLOSE, for the grammar.

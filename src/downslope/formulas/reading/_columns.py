@@ -1,4 +1,4 @@
-"""Names of columns that no single word spells: in backquotes, by their plain part, and parts of dates."""
+"""Names of columns that are not single words: in backquotes, by their plain part, and parts of dates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that formulas do not have, though mathematics, other languages or other programs do: what to say of each.
+"""Names from mathematics and other languages that formulas do not support, and what to suggest for each.
 
 The nearest spelling is no help where the meaning is known: `cot` is not a misspelt `count`.
 """

@@ -1,4 +1,4 @@
-"""What stands around a formula: delimiters of LaTeX, a closing full stop, and the header with its variables."""
+"""The surroundings of a formula: LaTeX delimiters, a closing full stop, and the header with its variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens, and what formulas are written with: letters, signs, LaTeX commands, and numbers as people write them.
+"""Tokens, and the characters of formulas: letters, signs, LaTeX commands, and numbers as people write them.
 
 Digits that stand apart are one number or an error, never a product.
 """

@@ -1,4 +1,4 @@
-"""Insert what textbook notation leaves out: parentheses around arguments, multiplication signs, the kind of each bar.
+"""Insert what textbook notation omits: parentheses around arguments, multiplication signs, the kind of each bar.
 
 `1/2x` is read as (1/2)x, with a note; `1/xy` is an error, since it is used for both (1/x)y and 1/(xy).
 """

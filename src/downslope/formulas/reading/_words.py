@@ -1,4 +1,4 @@
-"""What a run of letters means: a name, a constant, a function, a keyword, or a product of several of these.
+"""The meaning of a run of letters: a name, a constant, a function, a keyword, or a product of several of these.
 
 Without a header and without a table, two letters are multiplied, and three or more are one name; a note says so. `e`
 after a letter and before `^` is Euler's number. A name of mathematics that formulas do not have is an error.

@@ -1,4 +1,4 @@
-"""Sums as one fraction: common factors in front, one denominator, what divides both cancelled."""
+"""Sums as one fraction: common factors in front, one denominator, common divisors cancelled."""
 
 from __future__ import annotations
 

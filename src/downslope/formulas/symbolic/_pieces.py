@@ -1,4 +1,4 @@
-"""Simplify piecewise expressions: one case distinction around the whole, each piece in the light of its condition."""
+"""Simplify piecewise expressions: one case distinction around the whole, each piece under its condition."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Worker processes, which compute for the lab and can be ended."""
+"""Worker processes, which compute for the lab and can be killed."""

@@ -1,4 +1,4 @@
-"""The pool of worker processes, and the jobs that wait for them.
+"""The pool of worker processes, and the queue of jobs.
 
     ask ─▶ waiting ─▶ a worker ─▶ answered
               │           └─▶ killed: beyond its CPU seconds, hanging, or out of memory

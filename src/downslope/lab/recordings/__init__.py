@@ -1,4 +1,4 @@
-"""Pages in files of their own: a page of the lab with recorded replies, which needs neither the lab nor the network."""
+"""Recorded pages: a page of the lab with its replies in one file, which needs neither the lab nor the network."""
 
 from downslope.lab.recordings._export import export, exporting
 

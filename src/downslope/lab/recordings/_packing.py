@@ -1,4 +1,4 @@
-"""The one file that holds a page with recorded replies.
+"""Packing of a page with recorded replies into one file.
 
 Everything stands in the file: styles, the page, and as compressed text d3, the scripts and the recording. A script of a
 few lines, permitted by its hash like the other two, unpacks them. So the policy of the page refuses every request.

@@ -1,4 +1,4 @@
-"""Streams of the pages that give files: a page with its recording, and the walk as a moving picture."""
+"""Streams of the pages that produce files: a page with its recording, and the descent as an animation."""
 
 from __future__ import annotations
 

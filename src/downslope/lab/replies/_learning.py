@@ -1,4 +1,4 @@
-"""Verbs of the lessons on learning: a line through data, linked rates, gradients through a graph, and mended runs."""
+"""Verbs of the lessons on learning: a line through data, linked rates, gradients through a graph, repaired runs."""
 
 from __future__ import annotations
 

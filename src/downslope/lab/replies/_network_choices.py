@@ -1,4 +1,4 @@
-"""The choices of a network and its training: read from a request, written into one, and listed."""
+"""The choices of a network and its training: read from a request, written to one, and listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs of the lessons: secants that close in on a tangent, slices through a point, and slopes in every direction."""
+"""Verbs of the lessons: secants that approach a tangent, slices through a point, and slopes in every direction."""
 
 from __future__ import annotations
 

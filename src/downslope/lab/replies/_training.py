@@ -1,4 +1,4 @@
-"""Trainings and trials of remedies, streamed as they go on."""
+"""Trainings and trials of remedies, streamed as they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes of the lab: pages, their files, uploads, the verbs, and runs that are followed while they are written."""
+"""The routes of the lab: pages, their files, uploads, the verbs, and runs that are followed live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access control: who may enter, hosts, origins, tokens, the size of bodies, and the headers of every response.
+"""Access control: visitors, hosts, origins, tokens, the size of bodies, and the headers of every response.
 
 A foreign page that is open in the same browser can send requests to this machine. So a request must call the lab by
 a name of its own (a foreign name that points here is DNS rebinding) and come from its own page. Other users of the

@@ -1,4 +1,4 @@
-"""The encoding of columns as inputs and of outputs as predictions, kept for new data; and the reading that it fits."""
+"""The encoding of columns as inputs and of outputs as predictions, kept for new data; and how it is fitted."""
 
 from __future__ import annotations
 

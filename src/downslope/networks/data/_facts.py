@@ -1,4 +1,4 @@
-"""Facts on examples before any training: their size, what is odd about their rows, and what learners score on them."""
+"""Facts on examples before training: their size, anomalies of their rows, and the scores of reference learners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which rows of a streamed file are taken: lanes of row groups, each shuffled in windows.
+"""The order of the rows of a streamed file: lanes of row groups, each shuffled in windows.
 
 A batch of B rows is put together from L lanes, B / L rows of each. A lane has row groups of its own. In each round it
 takes them in a new order, reads as many as a window holds, and shuffles the rows of the window,

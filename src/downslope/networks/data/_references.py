@@ -1,4 +1,4 @@
-"""Learners without a network, whose scores a network is compared with.
+"""Reference learners without a network, whose scores a network is compared with.
 
 They are nearest neighbours and ridge regression, each scored on rows that it has not seen: one is left out, or they are
 validation rows. The score is the share of right classes, or its mean over the classes where some are rare; for numbers

@@ -1,4 +1,4 @@
-"""Facts on rows as rows: repeated ones, columns that number them, held-back ones from elsewhere, the order of batches.
+"""Facts on rows: repeats, columns that number them, shifted validation rows, the order of batches.
 
 Each is measured on a bounded number of rows, so that it costs some milliseconds before a training. What is normal for
 data of few different values, such as a truth table, is told from what is not by the values themselves.

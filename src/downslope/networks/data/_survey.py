@@ -1,4 +1,4 @@
-"""The survey of a Parquet file that is streamed: one pass over its row groups, and what it says of their columns.
+"""The first pass over a streamed Parquet file: its row groups, and the facts of its columns.
 
 Row groups are read one after another, so that memory holds one of them, whatever the rows. Means and variances of the
 groups are combined in their order,

@@ -1,4 +1,4 @@
-"""The activations of a network, and the relative slope of each.
+"""The activations of a network, and how steep each is.
 
 A unit learns only where its activation has a slope. `Activation.slope` is |φ′(z)| over the largest slope of φ, a
 dimensionless number: 1 where the unit is at its most sensitive, 0 where no gradient passes. For activations without a

@@ -1,4 +1,4 @@
-"""The layer `Convolution`, and the convolution of a batch of images in the form that the processor runs fastest."""
+"""The layer `Convolution`, and the convolution of a batch of images in the form that runs fastest on the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of a layer, and how any layer is checked, changed, written down and read again.
+"""The interface of a layer, and how any layer is checked, changed, saved and loaded.
 
 A layer is frozen data. It computes the shape of its outputs, draws its weights and maps a batch:
 

@@ -1,4 +1,4 @@
-"""What a trace keeps of the layers before training, as plain data: names, activations, kernels, and loops.
+"""The facts of a trace on layers before training, as plain data: names, activations, kernels, and loops.
 
 kernels      for each layer, in the order of `layers`:
              leaf, bias       the parts of the point that it multiplies by and adds; None for no bias

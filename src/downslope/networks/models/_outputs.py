@@ -1,4 +1,4 @@
-"""What a model does last: the activation of its output, and the part of a loss function behind its outputs.
+"""The end of a model: the activation of its output, and the part of a loss function behind its outputs.
 
 The last layer of a program is the one from which no other is reached. What follows is run on numbers in place of its
 pre-activation, and told by what it makes of them: a softmax by rows that add up to 1, a sigmoid by its values, a bound

@@ -1,4 +1,4 @@
-"""A network that is built by its sizes: its choices, its layers, its loss and its output."""
+"""A network built from its sizes: its choices, its layers, its loss and its output."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypedDict, get_args

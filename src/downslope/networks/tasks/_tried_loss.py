@@ -1,4 +1,4 @@
-"""A loss function tried on artificial outputs, or on batches whose leaves are dealt to other rows.
+"""A loss function tested on artificial outputs, or on batches whose leaves are permuted.
 
 Where the last layer of its program is found, the part behind it is a loss of outputs and targets. Elsewhere nothing
 tells outputs from targets, and only the leaves of a batch can be moved.

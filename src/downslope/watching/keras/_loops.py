@@ -1,4 +1,4 @@
-"""The ways of a training of Keras by its backend.
+"""The training loops of Keras, by its backend.
 
 Keras tells callbacks the mean of the loss over the epoch so far, and no gradient. With PyTorch as its backend, the loss
 is taken where the model computes it and the step where the optimizer takes it, so that everything is of the training

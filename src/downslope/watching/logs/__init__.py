@@ -1,4 +1,4 @@
-"""Logs of finished runs: read by their formats, without the libraries that wrote them, as traces."""
+"""Logs of finished runs, read as traces without the libraries that wrote them."""
 
 from downslope.watching.logs._read_log import read_log
 

@@ -1,4 +1,4 @@
-"""A log as its reader leaves it: numbers by name, each with the row of the file that it stood in.
+"""The result of a log's reader: numbers by name, each with the row of the file that it came from.
 
 Columns of a log are rarely measured in every row, and NaN is a measurement. So a column is a list of rows and of
 numbers; a row without a number is in neither.

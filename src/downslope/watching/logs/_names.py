@@ -1,4 +1,4 @@
-"""What the name of a column says: of which rows it is, what it measures, and of which part.
+"""The meaning of a column's name: which rows it is about, what it measures, and of which part.
 
 Every framework and every person names columns differently: `val_loss`, `ValLoss`, `eval_g0_loss`, `val/box_loss`,
 `validation loss`, `test_loss`. A name is split into words, and each word says one thing.

@@ -1,4 +1,4 @@
-"""Where each row of a log stands on the way of a run, and where a file goes over from one run to the next.
+"""The position of each row of a log in its run, and the boundaries between runs in one file.
 
 A log may hold several runs: sessions that were appended, folds, a run that went on from an earlier step. There its
 count of steps goes back. Only the last one is judged: its beginning is what its end is compared with.

@@ -1,4 +1,4 @@
-"""Read the log of a finished run: the verb from a file or folder of a framework to a Trace."""
+"""`read_log`: from the file or folder of a finished run to a Trace."""
 
 from __future__ import annotations
 

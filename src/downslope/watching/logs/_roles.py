@@ -1,4 +1,4 @@
-"""Which column of a log is what: the loss, its evaluations, the rate, the gradient's norm, the scores.
+"""The roles of a log's columns: the loss, its evaluations, the rate, the gradient norm, the scores.
 
 A log that has no total has parts, whose sum stands for it; one without a loss has errors, of which the likeliest stands
 for it. What is chosen can be said instead, by `names`.

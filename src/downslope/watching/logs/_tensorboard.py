@@ -1,4 +1,4 @@
-"""Event files of TensorBoard: records that are framed by their length, each an `Event` with scalars by tag.
+"""TensorBoard event files: length-prefixed records, each an `Event` with scalars by tag.
 
 A run that was killed leaves a last record that is cut off; all before it are read. Scalars are `simple_value`, or
 tensors of one number. Reference: tensorflow/core/lib/io/record_writer.h, event.proto, summary.proto, tensor.proto.

@@ -1,4 +1,4 @@
-"""Logs as a program prints them: names and numbers in lines of text, of which there may be several kinds.
+"""Logs as a program prints them: names and numbers in lines of text of one or several kinds.
 
 Epoch 3/10 | train loss 0.412 | val loss: 0.388          step 250: train loss 4.39, val loss 4.40
 {'loss': 0.34, 'learning_rate': 5e-05, 'epoch': 0.1}     250 train 4.3932

@@ -1,4 +1,4 @@
-"""The log of Hugging Face's Trainer: `trainer_state.json`, whose `log_history` has a row for each thing it wrote.
+"""The log of Hugging Face's Trainer: `trainer_state.json`, whose `log_history` has a row per entry.
 
 Traps: `train_loss` is the mean of the whole run, written once at the end; rows of evaluations have names that begin
 with `eval_`, with the name of the set after it where there are several; a loss of exactly 0 beside a gradient norm of

@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as much of it as logs need: fields by number, one after the other.
+"""The wire format of protocol buffers, as far as logs need it: fields by number, one after the other.
 
 Reference: protobuf.dev, "Encoding". Neither TensorBoard nor W&B is imported to read what they wrote.
 """

@@ -1,4 +1,4 @@
-"""Loops of JAX: rows in the state of an Optax transformation, and looks into the layers of a loss function."""
+"""JAX loops: rows in the state of an Optax transformation, and records of the layers of a loss function."""
 
 from downslope.watching.optax._instrument import LoopInstrument
 from downslope.watching.optax._kept_batch import KeptBatchInstrument

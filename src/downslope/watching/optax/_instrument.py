@@ -1,4 +1,4 @@
-"""The instrument of a loop of JAX: reads rows out of the optimizer's state, and looks into the layers beside the loop.
+"""The instrument of a JAX loop: reads rows from the optimizer's state, and measures the layers beside the loop.
 
 `watch.step(state, model)` may be called after each step: nothing is transferred from the device before the state is
 full, and a look is dispatched without waiting for it. How many steps lie between two calls is measured, since a call

@@ -1,4 +1,4 @@
-"""The instrument of a compiled loop that keeps its gradients to itself: looks at a kept batch, between two steps.
+"""The instrument of a compiled loop that hides its gradients: measurements on a kept batch, between two steps.
 
 The loop says when a step begins and when it has ended. Before a step that is looked at, the layers and gradients of the
 kept batch are computed at the weights that the step begins with; after it, how far it moved them.

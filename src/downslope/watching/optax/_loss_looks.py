@@ -1,4 +1,4 @@
-"""Looks into the layers of a loss function on a kept batch, by the walk that `train` takes through loss functions.
+"""Measurements of the layers of a loss function on a kept batch, by the same walk as in `train`.
 
 A loop of JAX is a compiled step: nothing in it can be looked at while it runs. So a look is a pass of its own, forward
 and backward, with the weights of that moment and always the same examples. It is dispatched and not waited for; what it

@@ -1,4 +1,4 @@
-"""Which method an Optax transformation is, as far as its state and its steps show it."""
+"""The method that an Optax transformation implements, as far as its state and its steps show it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sinks: a trace sent to a tracker of experiments, whole or as it grows."""
+"""Sinks: a trace sent to an experiment tracker, whole or as it grows."""
 
 from downslope.watching.sinks._follow import following
 from downslope.watching.sinks._send import send

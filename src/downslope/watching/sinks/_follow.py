@@ -1,4 +1,4 @@
-"""Trackers that get the trace of a watch as it grows."""
+"""Trackers that receive the trace of a watch as it grows."""
 
 from __future__ import annotations
 

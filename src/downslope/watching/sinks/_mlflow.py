@@ -1,4 +1,4 @@
-"""A sink for MLflow, by its client alone: the light package `mlflow-skinny` is enough."""
+"""A sink for MLflow, using only its client: the light package `mlflow-skinny` is enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracker gets of a trace: numbers by step under the names of its columns, and each verdict as a text."""
+"""The data that a tracker receives: numbers by step under the names of its columns, and each verdict as text."""
 
 from __future__ import annotations
 

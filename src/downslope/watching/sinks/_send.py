@@ -1,4 +1,4 @@
-"""Send a trace to a tracker of experiments: its numbers by step, and the verdicts on it."""
+"""`send`: a trace to an experiment tracker, its numbers by step and its verdicts."""
 
 from __future__ import annotations
 

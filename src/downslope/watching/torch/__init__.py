@@ -1,4 +1,4 @@
-"""PyTorch: what looks into a training by the autograd graph of its loss and by its optimizer's own hooks."""
+"""PyTorch: recording of a training through the autograd graph of its loss and its optimizer's hooks."""
 
 from downslope.watching.torch._stand_in import stand_ins
 from downslope.watching.torch._watch import TorchInstrument

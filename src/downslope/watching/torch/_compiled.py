@@ -1,4 +1,4 @@
-"""Compiled steps that are looked at are run by Python: compiled, a step is one node, with nothing to see.
+"""Uncompiled runs of recorded steps: a compiled step is one node, with nothing to see inside.
 
 What was compiled stays, and is neither compiled again nor left: `torch.compiler.set_stance` holds for one step. It is
 of the whole process, so that it is set back as soon as the step was taken, and when the watch ends.

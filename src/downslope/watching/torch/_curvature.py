@@ -1,4 +1,4 @@
-"""The curvature of a step's loss at both ends, on the graph that is there, and the noise of its gradient.
+"""The extreme eigenvalues of a step's Hessian, from the existing graph, and the noise of its gradient.
 
 Lanczos without a host: the numbers of its small matrix stay on the device until they are fetched with all others.
 The first direction is the gradient and as much noise, which the highest curvature is never far from. What is asked of

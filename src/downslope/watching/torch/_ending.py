@@ -1,4 +1,4 @@
-"""The end of a step's graph: which loss it is, what it compares, and what the network's last operation is."""
+"""The end of a step's graph: which loss it is, what it compares, and the network's last operation."""
 
 from __future__ import annotations
 

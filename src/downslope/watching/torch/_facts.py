@@ -1,4 +1,4 @@
-"""What a trace keeps of a network of PyTorch: layers, kernels, output, loss, normalisation, as plain data."""
+"""The facts of a trace on a PyTorch network: layers, kernels, output, loss, normalisation, as plain data."""
 
 from __future__ import annotations
 

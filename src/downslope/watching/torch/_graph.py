@@ -1,4 +1,4 @@
-"""The layers of a training step, read off the autograd graph of its loss.
+"""The layers of a training step, from the autograd graph of its loss.
 
 At the loss the graph holds the whole step on the very batch: each operation is a node, its operands are the nodes in
 `next_functions`, and a parameter is an `AccumulateGrad`. A layer is a product of data with what parameters alone make;

@@ -1,4 +1,4 @@
-"""Where data enter the graph of a step, and which parameters are used by operations that are not known.
+"""The nodes at which data enter the graph of a step, and parameters used by unknown operations.
 
 What has no gradient is None among the operands of a node: rows of data, but also masks, constants and buffers. So each
 operation is judged by what it is and by the shape of its results: those that parameters alone make are no larger than

@@ -1,4 +1,4 @@
-"""PyTorch, imported when it is first used: whoever watches one of its models has it loaded already."""
+"""PyTorch, imported on first use: whoever watches one of its models has already loaded it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at a step: statistics of its layers, the gradients that arrive at them, some rows, and how well it scores.
+"""The record of one step: statistics of its layers, their gradients, some rows, and the score.
 
 Everything is read from what the graph keeps for the backward pass. Nothing is computed forward again but the last
 product, and no number is fetched: a look leaves tensors where they are, and the instrument transfers them later.

@@ -1,4 +1,4 @@
-"""A model and its optimizer as a trace names them: parts of the weights, the method, its settings, its scale."""
+"""A model and its optimizer in the terms of a trace: parts of the weights, the method, its settings, its scale."""
 
 from __future__ import annotations
 

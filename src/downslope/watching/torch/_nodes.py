@@ -1,4 +1,4 @@
-"""The operations of PyTorch's graphs by the names of their nodes, which differ by device and version.
+"""The operations of PyTorch's graphs by their node names, which differ between devices and versions.
 
 A name that is not here is no error: what it does stays unknown.
 """

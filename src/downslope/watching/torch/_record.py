@@ -1,4 +1,4 @@
-"""From the device to the rows: what was kept of some steps is fetched, and becomes rows, looks and facts."""
+"""From the device to the host: the kept tensors of some steps become rows, records of layers and facts."""
 
 from __future__ import annotations
 

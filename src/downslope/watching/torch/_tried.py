@@ -1,4 +1,4 @@
-"""A criterion of PyTorch tried on artificial outputs: whether it pairs them with targets, mixes rows, and leads there.
+"""A PyTorch criterion tested on artificial outputs: whether it pairs them with targets and mixes rows.
 
 Each number is a change of the loss over the change that is due, that between outputs drawn anew; see `LossFacts`.
 """

@@ -1,4 +1,4 @@
-"""What looks into a training of PyTorch: the loss that is told, and the optimizer's own hooks.
+"""The recording of a PyTorch training: the loss passed to `watch.loss`, and the optimizer's hooks.
 
 Of every step the loss, the norm of the gradient and the rate are kept; of every k-th the layers as well. They stay on
 the device as tensors until `flush`, so that no step waits for a number. No forward pass is run, nothing is drawn from a
