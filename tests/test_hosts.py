@@ -150,7 +150,7 @@ def test_launchers_tell_where_processes_meet(environment, meeting):
     [
         ((), "neither SLURM nor MPI nor a variable says the coordinator and the hosts and the number"),
         (("node1", 2, 0), "the coordinator is a host and a port, not 'node1'"),
-        (("node1:5600", 2, 2), "of 2 processes, none has the number 2"),
+        (("node1:5600", 2, 2), "there is no process 2 among 2 processes"),
         (("node1:5600", 0, 0), "hosts must be a whole number from 1 up"),
         (("node1:5600", 2, -1), "number must be a whole number from 0 up"),
     ],

@@ -93,22 +93,22 @@ class Choice:
     """One choice of a descent, a training or a fit.
 
     Args:
-        default: its value where it is not passed.
-        help: what it does, in sentences that the command line and the docstring share.
+        default: its value if it is not passed.
+        help: its description, shared by the command line and the docstring.
         noun: what it belongs to: "descent", "step", "method", "schedule", "network", "rows", "batches", "run", …
-        kind: how its value is checked, typed on the command line and shown in the lab; None for what its type says.
+        kind: how its value is checked, typed on the command line and shown in the lab; None to follow its type.
         least: the smallest number allowed.
         most: the largest whole number allowed.
         above: a bound that a number must exceed.
         below: a bound that a number must stay under.
         names: the names allowed, for a kind "name".
-        compiles: whether another value makes another compiled program.
+        compiles: whether another value needs another compiled program.
         in_layers: whether it can also be changed inside a list of layers or a `Network`.
         option: its name on the command line, with dashes; "" for none, None for its own name.
         letter: a short option: "-n".
-        metavar: what stands for its value in the command's help.
+        metavar: the placeholder of its value in the command's help.
         checks: whether the schema checks the value; False where the noun's own function does.
-        typed: a help sentence for the command line that replaces `help` there, where examples differ.
+        typed: a help sentence that replaces `help` on the command line.
         name: its name, filled in from the schema.
         type: its type, filled in from the schema.
     """
@@ -134,7 +134,7 @@ class Choice:
 
     @property
     def is_setting(self) -> bool:
-        """Whether it is a setting of a method or schedule, whose default depends on which; its option is `--set`."""
+        """Whether it is a setting of a method or schedule, on which its default depends; its option is `--set`."""
         return self.noun in ("method", "schedule")
 
     @property

@@ -27,7 +27,7 @@ class DownslopeError(Exception):
     """Bad input, described in a sentence, with what to type instead.
 
     Args:
-        message: what came and what was needed.
+        message: what was passed and what was needed.
         hint: what to type instead, or the usual cause; shown on a line of its own.
     """
 
@@ -97,7 +97,7 @@ class PointError(DownslopeError):
 
 
 class ObjectiveError(DownslopeError):
-    """Something that is not a differentiable scalar of a point."""
+    """An objective that is not a differentiable scalar function of a point."""
 
     __module__ = "downslope"
 
@@ -115,12 +115,12 @@ class TraceError(DownslopeError):
 
 
 class ExecutorError(DownslopeError):
-    """An executor that cannot go on.
+    """An executor that cannot continue.
 
     Args:
         message: what happened.
         hint: what to do instead.
-        gathered: what had ended: results by the number of their unit or, where a verb can say more, its result of them.
+        gathered: the finished results, by the number of their unit or, for some verbs, as a partial result.
     """
 
     __module__ = "downslope"
@@ -131,7 +131,7 @@ class ExecutorError(DownslopeError):
 
 
 class MissingExtraError(DownslopeError):
-    """An optional part that is not installed."""
+    """An optional dependency that is not installed."""
 
     __module__ = "downslope"
 

@@ -43,7 +43,7 @@ def test_a_network_that_gives_one_number_needs_no_loss(network: equinox.nn.MLP) 
 @pytest.mark.parametrize(
     ("thing", "settings", "error", "told"),
     [
-        ("x·y", {"at": {"x": 1}}, ds.PointError, "says nothing of y"),
+        ("x·y", {"at": {"x": 1}}, ds.PointError, "has no value for y"),
         ("x·y", {"at": {"x": 1, "yy": 2, "y": 1}}, ds.PointError, "did you mean y"),
         ("x", {"at": None}, ds.PointError, "no point is given"),
         ("x", {"at": {"x": math.nan}}, ds.PointError, "finite"),

@@ -157,5 +157,5 @@ def test_the_table_of_an_objective_is_read_as_its_owner_says(capsys) -> None:
     assert float(out) == pytest.approx((50.5**2 + 100**2) / 2)
     objective = ds.objective(loss, "houses.txt", table={"decimal": "comma"})
     assert objective({"w": 1.0}) == pytest.approx((50.5**2 + 100**2) / 2)
-    with pytest.raises(ds.DownslopeError, match="there are none"):
+    with pytest.raises(ds.DownslopeError, match="there are no data"):
         ds.objective("f(x) = x²", table={"decimal": "comma"})

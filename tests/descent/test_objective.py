@@ -93,7 +93,7 @@ def test_a_column_outside_the_mean_is_told() -> None:
 @pytest.mark.parametrize(
     ("point", "told"),
     [
-        ({"x": 1}, "says nothing of y"),
+        ({"x": 1}, "has no value for y"),
         ({"x": 1, "y": 1, "z": 1}, "no variable 'z'"),
         ({"x": "one", "y": 1}, "must be one number"),
         ({"x": float("nan"), "y": 1}, "must be a finite number"),

@@ -137,5 +137,5 @@ def test_a_unit_that_ends_each_worker_that_it_comes_to_is_named(
         return future
 
     monkeypatch.setattr(cluster, "submit_at", again)
-    with Crew(cluster) as crew, pytest.raises(ds.ExecutorError, match=r"unit 1 ended its worker 4 times.*is gone"):
+    with Crew(cluster) as crew, pytest.raises(ds.ExecutorError, match=r"unit 1 killed its worker 4 times.*is gone"):
         list(crew.each([Unit(squared, None, (1,))]))

@@ -105,7 +105,7 @@ def test_a_fitted_function_is_pickled_and_loaded_with_the_function(tmp_path: Pat
         (decay, 3, "y is a column's name"),
         (lambda q, a: q * a, "y", "no argument of f\\(q, a\\) is a column"),
         (lambda x: x, "y", "f has no parameter to fit"),
-        (lambda x, *a: x, "y", "f takes a in no order"),
+        (lambda x, *a: x, "y", "f takes a without a position"),
         (lambda x, a="mean": x, "y", "a of f has the default"),
         (lambda x, a: x[:3] * a, "y", "of shape \\(3,\\), not a number for each of the 30 rows"),
         (lambda x, a: missing * a, "y", "f failed on the columns: NameError"),  # noqa: F821  # what is tested

@@ -156,6 +156,6 @@ def test_what_makes_no_sense_is_refused(equation, choices, words) -> None:
 def test_residuals_of_two_kinds_are_not_resampled() -> None:
     data = _measured(lambda p, x: p[0] + p[1] * x, [1, 2], 0.4, seed=2)
     fit = ds.fit("y = a + b x", data, sigma=0.3, sigma_x=0.4)
-    with pytest.raises(ds.SettingError, match="residuals of one kind"):
+    with pytest.raises(ds.SettingError, match="residuals cannot be resampled"):
         fit.bootstrap(10, "residuals")
     assert fit.bootstrap(40, seed=1).standard_errors["b"] == pytest.approx(fit.standard_errors["b"], rel=0.4)

@@ -78,10 +78,10 @@ def test_the_call_that_is_written_does_the_same() -> None:
     [
         ({"learning_rate": 0.1}, "begin is a mapping with the number of first steps"),
         (15, "begin is a mapping with the number of first steps"),
-        ({"steps": 40}, "of 40 steps, 40 cannot be the beginning"),
+        ({"steps": 40}, "begin must have fewer steps than the training, 40; it has 40"),
         ({"steps": 0}, "steps of the beginning must be a whole number from 1 up"),
-        ({"steps": 5, "hidden": (3,)}, "the first steps cannot have a hidden of their own"),
-        ({"steps": 5, "seed": 3}, "the first steps cannot have a seed of their own"),
+        ({"steps": 5, "hidden": (3,)}, "begin cannot change hidden"),
+        ({"steps": 5, "seed": 3}, "begin cannot change seed"),
         ({"steps": 5, "revive": "no"}, "revive is true or false, not 'no'"),
         ({"steps": 5, "learning_rate": -1}, "learning_rate must be above 0"),
         ({"steps": 30, "method": "gradient descent", "learning_rate": 1e30}, "of the 30 steps to begin with"),

@@ -66,7 +66,7 @@ def test_shards_without_orbax_are_refused_by_the_name_of_the_extra(monkeypatch):
     layout.check_saving()
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
     DeviceLayout().check_saving()
-    with pytest.raises(ds.DownslopeError, match="is saved by Orbax") as caught:
+    with pytest.raises(ds.DownslopeError, match="needs Orbax") as caught:
         layout.check_saving()
     assert "downslope[shards]" in caught.value.hint
 

@@ -86,7 +86,7 @@ def test_means_to_fill_in_are_those_of_the_rows_trained_on():
 def test_a_misspelt_target_is_hinted_at(houses):
     with pytest.raises(DataError, match="no column 'prize'; the table has size, price\ndid you mean price"):
         examples(houses, "prize")
-    with pytest.raises(DataError, match="which column is to be predicted"):
+    with pytest.raises(DataError, match="name the column to predict"):
         examples(houses)
     with pytest.raises(DataError, match="no column to drop 'sise'"):
         examples(houses, "price", drop="sise")
@@ -116,7 +116,7 @@ def test_text_among_numbers_is_a_slip():
     [
         (([[1, 2], [3]], [0, 1]), None, "not of one length"),
         ((np.zeros((3, 2)), np.zeros(4)), None, "3 rows of inputs, but 4 of targets"),
-        ((np.zeros((3, 2)), np.zeros(3)), "y", "stand in the pair already"),
+        ((np.zeros((3, 2)), np.zeros(3)), "y", "the pair already holds the targets"),
         ((np.zeros((2, 2, 2, 2, 2)), np.zeros(2)), None, "inputs are"),
         ((np.zeros(3, complex), np.zeros(3)), None, "inputs are numbers, not complex"),
         ((np.zeros((4, 1)), np.zeros((4, 2, 2))), None, "targets are one number or class a row"),

@@ -181,7 +181,7 @@ def test_what_cannot_be_streamed_is_refused(
 
 def test_only_parquet_files_are_streamed(frame: pl.DataFrame, tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "rows.csv")
-    with pytest.raises(ds.SettingError, match="no Parquet file"):
+    with pytest.raises(ds.SettingError, match="not a Parquet file"):
         ds.Setup.of(None, tmp_path / "rows.csv", "y", streaming=True).plan()
     with pytest.raises(ds.SettingError, match="only a Parquet file can be streamed"):
         ds.Setup.of(None, frame, "y", streaming=True).plan()

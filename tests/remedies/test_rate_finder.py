@@ -188,7 +188,7 @@ def test_a_method_or_schedule_without_a_rate_is_told() -> None:
             ds.find_learning_rate("x²", {"x": 1}, method=method)
     with pytest.raises(ds.SettingError, match="holds its own rates"):
         ds.find_learning_rate("x²", {"x": 1}, schedule=lambda step: 0.1)
-    with pytest.raises(ds.SettingError, match="is what is looked for"):
+    with pytest.raises(ds.SettingError, match="find_learning_rate chooses the learning rate"):
         ds.find_learning_rate("x²", {"x": 1}, learning_rate=0.1)
 
 
@@ -243,10 +243,10 @@ def test_the_command_takes_formulas_and_networks(tmp_path: Path, capsys: pytest.
     [
         (["x²", "--start", "x=1", "--method", "newton"], "no rate to find"),
         (["x²"], "--start is missing"),
-        (["x²", "--start", "x=1", "--hidden", "3"], "--hidden says nothing of a formula"),
-        (["digits", "--start", "x=1"], "--start says nothing of a network"),
+        (["x²", "--start", "x=1", "--hidden", "3"], "--hidden does not apply to a formula"),
+        (["digits", "--start", "x=1"], "--start does not apply to a network"),
         (["nothing.csv", "--target", "y"], "there is no file"),
-        (["iris", "--set", "learning_rate=1"], "is what is looked for"),
+        (["iris", "--set", "learning_rate=1"], "find-rate determines the learning rate"),
         (["x²", "--start", "x=1", "--plot", "rate.doc"], "cannot draw into"),
     ],
 )

@@ -154,7 +154,7 @@ def test_a_run_on_arrays_asks_for_them(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     data = random.normal(size=(40, 2)), random.normal(size=40)
     ds.train(data=data, **QUICK, progress=False, save=tmp_path / "run")
-    with pytest.raises(ds.DataError, match="does not hold its data"):
+    with pytest.raises(ds.DataError, match="does not include its data"):
         ds.prescribe(tmp_path / "run", progress=False)
     found = ds.prescribe(tmp_path / "run", data=data, trainings=1, progress=False)
     assert found.specification.data is data
@@ -217,7 +217,7 @@ def test_a_saved_run_is_prescribed_for_with_the_parts_that_no_file_holds(tmp_pat
     ds.train(model, rows, steps=2, validation=rows, probe_every=0, progress=False, save=tmp_path / "run")
     taken = []
     monkeypatch.setattr(_prescribe, "of_training", lambda setup, *others: taken.append(setup))
-    with pytest.raises(ds.DataError, match="does not hold its model"):
+    with pytest.raises(ds.DataError, match="does not include its model"):
         ds.prescribe(tmp_path / "run", data=rows, validation=rows)
     ds.prescribe(tmp_path / "run", data=rows, validation=rows, model=model)
     assert taken[0].model is model

@@ -74,7 +74,7 @@ def _refuse(what: str, choices: Mapping[str, Any], usable: set[str]) -> None:
     idle = next((name for name, choice in choices.items() if choice is not None and name not in usable), None)
     if idle is not None:
         raise ds.SettingError(
-            f"{options.as_option(idle)} says nothing of {what}",
+            f"{options.as_option(idle)} does not apply to {what}",
             hint='a formula has a start: "f(x) = x²" --start x=1; a network has data: digits, or a CSV with --target',
         )
 

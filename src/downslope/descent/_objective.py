@@ -49,18 +49,18 @@ class Objective:
 
     Args:
         function: the value of a point given the data, `function(point, data)`; JAX can trace it.
-        name: how it is called in tables and pictures.
+        name: its name in tables and pictures.
         read_as: how it was read: a formula in book notation, or the name of a callable.
-        names: the coordinates' names in order, for a formula; None where any point goes.
+        names: the coordinates' names in order, for a formula; None if points have any form.
         data: columns by name, handed to `function` as its second argument; empty if there are none.
         formula: the formula it came from, or None.
         units: units by name, the objective's own under `name`.
         precision: "float64" or "float32".
         batched: how it is averaged over batches of examples, or None; `function` is then its value over `data`.
         file: the file that `data` was read from, or None.
-        table: how that file is read, where it was said.
-        recipe: the call that makes it, for one that is pickled as this call; None where it is pickled as its fields.
-        structure: what its compiled programs are kept for, the same for equal objectives whatever their data; None for
+        table: the options for reading that file, if any.
+        recipe: the call that makes it, if it is pickled as this call; None if it is pickled as its fields.
+        structure: the key of its compiled programs, the same for equal objectives whatever their data; None for
             this object alone.
     """
 
@@ -127,7 +127,7 @@ class Objective:
         return copyreg.__newobj__, (Objective,), fields_alone(self)  # pyright: ignore[reportAttributeAccessIssue]
 
     def describe(self) -> Plain:
-        """Return what there is to say of it, as plain data."""
+        """Return a description as plain data."""
         return {
             "name": self.name,
             "read_as": self.read_as,

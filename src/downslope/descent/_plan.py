@@ -146,7 +146,7 @@ class Record:
         curvature: whether to record gᵀHg / gᵀg at every recorded step, which costs about one more gradient there; None
             for points of up to 16 numbers only.
         spectrum: whether to measure the Hessian's eigenvalues at the start and the end.
-        layers_every: for an objective over batches, steps from one look inside the layers to the next; 0 for none.
+        layers_every: for an objective over batches, steps between records of the layers; 0 for none.
         tries_rates: whether a rate that a diagnosis of this descent would advise is tried first; for formulas of up to
             16 numbers and up to 20 000 steps.
     """
@@ -164,12 +164,12 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Beginning:
-    """First steps that are taken otherwise than the rest.
+    """Different choices for the first steps of a training.
 
     Args:
-        plan: what they are taken by: the same objective from the same start in the same order of examples.
-        steps: how many.
-        change: what is made of the point after them, `change(point, memory)`; None for nothing.
+        plan: the plan of these steps: the same objective, start and order of examples.
+        steps: their number.
+        change: a function that changes the point after them, `change(point, memory)`; None for no change.
     """
 
     plan: Plan
@@ -186,21 +186,21 @@ class Plan:
     """Everything that decides a descent.
 
     Args:
-        objective: what to go down.
+        objective: the objective.
         start: the point at step 0.
-        method: how to step.
-        learning_rate: the rate α that the schedule's factor applies to; NaN where the method knows none.
-        schedule: how the rate changes along the way.
-        steps: the most steps to take.
+        method: the update rule.
+        learning_rate: the rate α, which the schedule multiplies; NaN if the method takes none.
+        schedule: how the rate changes.
+        steps: the maximum number of steps.
         tolerance: stop when the norm of the gradient falls to this.
-        clip_norm: longest gradient that is stepped along, or None; longer ones are shortened to it.
-        clip_value: largest entry of the gradient that is stepped along, or None.
-        record: what to write down.
+        clip_norm: the norm to which longer gradients are scaled down, or None.
+        clip_value: the bound to which the gradient's entries are clipped, or None.
+        record: what to record.
         seed: seed of the noise, for methods that have any, and of the order of examples.
-        batches: how examples are taken, for an objective over batches; else None.
-        facts: what the trace is to tell besides, plain data by name.
-        beginning: for an objective over batches, first steps that another plan takes; None for none.
-        engine: what runs it: "numpy", "jax", or "auto" to choose by the work to be done.
+        batches: the batch schedule, for an objective over batches; else None.
+        facts: further facts for the trace, plain data by name.
+        beginning: for an objective over batches, other choices for the first steps; None for none.
+        engine: "numpy", "jax", or "auto" to choose by the amount of work.
     """
 
     objective: Objective

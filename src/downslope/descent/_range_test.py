@@ -48,7 +48,7 @@ def short_run(plan: Plan, learning_rate: float, steps: int) -> ShortRun:
         plan: the plan.
         learning_rate: the rate that the schedule's factor applies to; at 0 the point stays where it is, and the losses
             are those of the start on each step's batch.
-        steps: the most steps to take.
+        steps: the maximum number of steps.
     """
     rate = np.float64(learning_rate)
     with precision(plan.objective.precision):

@@ -60,12 +60,12 @@ _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
 class Diagnosis(Sequence[Finding]):
     """The findings of a trace, the most important first; never empty.
 
-    It is a sequence of findings, and `"saddle_point" in diagnosis` asks by symptom.
+    It is a sequence of findings; `"saddle_point" in diagnosis` tests for a symptom.
 
     Args:
         findings: problems first, then the verdict on a run without any, then the notes.
         not_run: the checks that could not run, and why.
-        caveats: what the trace lacked, such as rows that were damaged; see `Trace`.
+        caveats: data missing from the trace, such as damaged rows; see `Trace`.
     """
 
     findings: tuple[Finding, ...]
@@ -74,7 +74,7 @@ class Diagnosis(Sequence[Finding]):
 
     @property
     def symptoms(self) -> tuple[str, ...]:
-        """The identifiers of the findings, in their order."""
+        """The symptoms of the findings, in order."""
         return tuple(finding.symptom for finding in self.findings)
 
     @property

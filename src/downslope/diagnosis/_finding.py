@@ -120,15 +120,15 @@ class Symptom:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check reports of a trace.
+    """The result of a check.
 
     Args:
-        symptom: its identifier: `converged`, `rate_too_large`, …
+        symptom: the identifier: `converged`, `rate_too_large`, …
         severity: GOOD (all is well), NOTE (worth knowing) or PROBLEM (the descent will not get there as it is).
-        sentence: what it means, with the numbers that matter, in one or two sentences.
+        sentence: its meaning, with the numbers that matter, in one or two sentences.
         evidence: the numbers behind it, by name; plain numbers, strings, or mappings from part to number.
         threshold: the bound that the evidence was compared with, in words.
-        steps: first and last step at which it shows.
+        steps: the first and last step at which it shows.
         parts: the parts it concerns; empty for all.
         confidence: from 0 to 1.
         causes: possible causes, the likeliest first.
@@ -180,7 +180,7 @@ class NotRun:
 
     Args:
         symptom: what it looks for.
-        reason: what it lacked, as a sentence.
+        reason: the missing data, as a sentence.
     """
 
     symptom: str

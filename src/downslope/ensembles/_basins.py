@@ -49,7 +49,7 @@ class Basin:
     Args:
         point: the bottom.
         value: the objective there; close to it, for a pole.
-        kind: "minimum" (smooth or at a kink), "saddle", "maximum", "flat", "edge" (the value falls on beyond the
+        kind: "minimum" (smooth or at a kink), "saddle", "maximum", "flat", "edge" (the value still falls beyond the
             bounds), "pole" (the value falls without bound) or "not at rest". All flat places of one value are one
             basin, and so are all descents that had not come to rest. After the thousand lowest places, all others are
             one basin of kind "other".

@@ -38,7 +38,7 @@ class Entry:
         name: the method's name.
         learning_rate: its rate, None for a method that takes none.
         trace: its descent.
-        diagnosis: the diagnosis of that.
+        diagnosis: the diagnosis of that descent.
         swept: the plan of the sweep that its rate is the best of; None if the rate was an argument or the method takes
             none.
         settings: the settings that were chosen with the rate, by name: β of momentum. Empty for none.
@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def tuned(self) -> str:
-        """The rate and the settings that were chosen, as text: `α = 0.33, β = 0.52`; "" for a method without a rate."""
+        """The chosen rate and settings as text: `α = 0.33, β = 0.52`; "" for a method without a rate."""
         if self.learning_rate is None:
             return ""
         chosen = [f"{_SYMBOLS.get(name, name)} = {number(value, 4)}" for name, value in self.settings.items()]

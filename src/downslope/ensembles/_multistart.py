@@ -51,19 +51,19 @@ class Multistart:
 
     Args:
         basins: the basins where they ended, the lowest first.
-        count: how many descents there were.
+        count: the number of descents.
         starts: shape (starts, size); of more than 100 000, every tenth, hundredth, … as far as they are fewer.
         ends: of these, shape (starts, size).
         values: the objective at each end, shape (starts,).
         basin: index in `basins` for each start, shape (starts,); −1 for descents that met a value that is not finite or
             were unbounded.
-        lost: how many of all descents met a value that is not finite, or were unbounded.
-        ran_away: how many of all went so far away that the objective seems to be unbounded.
+        lost: the number of descents that met a value that is not finite, or were unbounded.
+        ran_away: the number of descents that went so far away that the objective seems unbounded.
         names: a name for each coordinate.
         evaluations: number of evaluations of value and gradient.
         engine: what ran the descents, "numpy" or "jax".
         objective: the objective.
-        space: the box or cloud that starts were drawn from.
+        space: the box or cloud from which starts were drawn.
     """
 
     basins: tuple[Basin, ...]

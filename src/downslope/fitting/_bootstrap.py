@@ -35,7 +35,7 @@ class Bootstrap:
         kind: "cases" for resampled rows, "residuals" for resampled residuals.
         names: the free parameters, in order.
         samples: their values in each refit, shape (samples, free).
-        failed: the number of refits that ended at no finite point, and are left out.
+        failed: the number of refits that did not end at a finite point and are left out.
         confidence: the level of `intervals`.
     """
 

@@ -36,7 +36,7 @@ class FitComparison:
         delta_aicc: AICc of the simpler model minus that of the richer one: above 0 the richer one is preferred.
         preferred: "simpler", "richer" or "neither": by the F test where the simpler model is, or is presumed to be, a
             special case of the richer one, else by AICc.
-        nesting: what is known of that, as a sentence; "" where there is no F test.
+        nesting: whether this is known or assumed, as a sentence; "" if there is no F test.
     """
 
     simpler: str

@@ -61,7 +61,7 @@ class FittedEquation(ABC):
     @property
     @abstractmethod
     def scaled_residuals(self) -> np.ndarray:
-        """The residuals over the standard deviation of a measurement, whatever their leverage, shape (rows,)."""
+        """The residuals over the standard deviation of a measurement, ignoring leverage, shape (rows,)."""
 
     @abstractmethod
     def predict(self, data: Any = None, *, band: str = "confidence") -> Prediction:
@@ -73,7 +73,7 @@ class FittedEquation(ABC):
 
     @abstractmethod
     def summary(self) -> list[tuple[str, str]]:
-        """Return how good the fit is, as labels and texts."""
+        """Return the quality of the fit, as labels and texts."""
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a parameter; of a group's as `fit["Vm[treated]"]`."""

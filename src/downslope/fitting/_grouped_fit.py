@@ -41,7 +41,7 @@ _SHOWN = 12  # groups that the report lists
 class GroupedFit(FittedEquation):
     """The result of a fit of many groups, each with parameters of its own.
 
-    It reads as a `Fit` does, with the parameters `Vm[treated]`, `Vm[untreated]`, …. `parameter_table` has a row for
+    It has the interface of a `Fit`, with parameters `Vm[treated]`, `Vm[untreated]`, …. `parameter_table` has a row for
     each group.
 
     Args:
@@ -59,7 +59,7 @@ class GroupedFit(FittedEquation):
         free_values: the free parameters, shape (free, groups).
         converged: which groups' fits converged, shape (groups,).
         errors: the uncertainty of the free parameters.
-        aside: the columns in rows that take no part, for pictures; NaN where a cell is missing.
+        aside: the columns of rows that are not used, for pictures; NaN for a missing cell.
         aside_groups: the number of the group of each of these rows, −1 for none.
     """
 
@@ -330,7 +330,7 @@ class GroupedFit(FittedEquation):
         return rows
 
     def summary(self) -> list[tuple[str, str]]:
-        """Return how good the fit is, as labels and texts."""
+        """Return the quality of the fit, as labels and texts."""
         rows = len(self.measured)
         count = len(self.groups.labels)
         unlisted = f", of which the first {_SHOWN} are listed" if count > _SHOWN else ""

@@ -46,7 +46,7 @@ class EquationModel:
         parameters: the names that are not columns, in order of appearance.
         units: units of columns, by name.
         notes: how the table and the equation were interpreted, as sentences.
-        clocks: how time is counted in the columns of dates.
+        clocks: the unit and origin of time in the columns of dates.
         read: how the table's file was understood, as plain data.
         grouping: how the parameters follow from those of the equation, where each group of rows has its own.
     """

@@ -13,13 +13,13 @@ from downslope.formulas import VOIGT, Call, Equation, equation, formula, names_i
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model that an equation may name.
+    """A model that can be used by name in an equation.
 
     Args:
         name: its name, with underscores; hyphens are read as well.
         parameters: the names of its parameters.
         text: its formula, of `x` and the parameters.
-        meaning: what it describes, in a few words.
+        meaning: a description in a few words.
     """
 
     name: str

@@ -28,7 +28,7 @@ _EDGE = 1e-9  # relative distance between the last point with a value and the fi
 
 
 class Interval(NamedTuple):
-    """An interval of a parameter; an end that the data leave open is infinite."""
+    """An interval of a parameter; an end that the data do not determine is infinite."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """How the squares rise as a parameter moves and the others follow.
+    """The rise of the squares as a parameter moves and the others are refitted.
 
     Args:
         name: the parameter.

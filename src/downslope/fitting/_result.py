@@ -65,8 +65,8 @@ class Fit(FittedEquation):
         bounds: lowest and highest value of each free parameter.
         intervals: how the intervals of `parameters` were computed: "linear" or "profile".
         profiled: profile intervals by name: of every parameter where `intervals` is "profile", else of `curved`.
-        curved: the parameters whose linear interval misleads.
-        aside: the columns in rows that take no part, for pictures; NaN where a cell is missing.
+        curved: the parameters whose linear interval is misleading.
+        aside: the columns of rows that are not used, for pictures; NaN for a missing cell.
         aside_groups: the number of the group of each of these rows, −1 for none; empty without groups.
     """
 
@@ -126,7 +126,7 @@ class Fit(FittedEquation):
 
     @property
     def degrees_of_freedom(self) -> int:
-        """The number of rows minus the number of determined parameters that are not on a bound."""
+        """The number of rows minus the number of determined parameters that are not at a bound."""
         return self.uncertainty.degrees_of_freedom
 
     @functools.cached_property
@@ -168,15 +168,15 @@ class Fit(FittedEquation):
     def profile_intervals(self, level: float = 0.95, *, executor: ExecutorLike = None) -> dict[str, Interval]:
         """Return the interval of each parameter by profile likelihood.
 
-        Each is moved while the others are refitted, until the squares have risen as far as the level allows: by
+        Each parameter is moved while the others are refitted, until the squares have risen to the level: by
         s²·F(1, n − p), or by χ²(1) where σ is known. Unlike value ± t·error, the ends need not be equally far away.
 
         Args:
             level: the level, between 0 and 1.
-            executor: where refits to much data take place, as for `fit`.
+            executor: where refits to large data run, as for `fit`.
 
         Returns:
-            Low and high end by name. An end that the data leave open is infinite; a bound ends an interval.
+            Low and high end by name. An end that the data do not determine is infinite; a bound ends an interval.
 
         Raises:
             SettingError: for a robust loss, or without degrees of freedom.
@@ -190,12 +190,12 @@ class Fit(FittedEquation):
         return profile_intervals(self, level, executor)
 
     def profile(self, name: str, level: float = 0.95, *, executor: ExecutorLike = None) -> Profile:
-        """Return how the squares rise as one parameter moves and the others follow.
+        """Return the profile of a parameter: the rise of the squares as it moves and the others are refitted.
 
         Args:
             name: a free parameter.
-            level: the level of the interval that it holds.
-            executor: where the refits take place, as for `fit`.
+            level: the level of its interval.
+            executor: where the refits run, as for `fit`.
         """
         return profile(self, name, level, executor)
 
@@ -272,14 +272,14 @@ class Fit(FittedEquation):
         confidence: float | None = None,
         executor: ExecutorLike = None,
     ) -> Bootstrap:
-        """Refit resampled data, for errors that presume less than the covariance does.
+        """Refit resampled data, for errors that rest on fewer assumptions than the covariance.
 
         Args:
             samples: the number of refits.
             kind: "cases" resamples rows; "residuals" adds resampled residuals to the curve, for few or designed rows.
             seed: seed of the resampling.
             confidence: level of the intervals; that of the fit if None.
-            executor: where refits to much data take place, as for `fit`.
+            executor: where refits to large data run, as for `fit`.
 
         Raises:
             SettingError: for parameters that the data do not determine, or settings that make no sense.
@@ -300,7 +300,7 @@ class Fit(FittedEquation):
         return table(self)
 
     def summary(self) -> list[tuple[str, str]]:
-        """Return how good the fit is, as labels and texts."""
+        """Return the quality of the fit, as labels and texts."""
         return summary(self)
 
     @property
@@ -310,7 +310,7 @@ class Fit(FittedEquation):
 
     @property
     def scaled_residuals(self) -> np.ndarray:
-        """The residuals over the standard deviation of a measurement, whatever their leverage, shape (rows,)."""
+        """The residuals over the standard deviation of a measurement, ignoring leverage, shape (rows,)."""
         return standardised(self, np.zeros(len(self.measured)))
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Method:
-    """How to step.
+    """An update rule with its settings.
 
     Args:
         spec: the record of the method.
@@ -42,7 +42,7 @@ class Method:
 
     @property
     def searches_line(self) -> bool:
-        """Whether each step's length is searched for along the line, so that no learning rate applies."""
+        """Whether it searches for the length of each step, so that no learning rate applies."""
         return self.spec.searches_line
 
     @property
@@ -58,7 +58,7 @@ class Method:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its rule is written in the array interface, so that it runs without JAX."""
+        """Whether its rule is written in the array interface, and so runs without JAX."""
         return self.transformation is None and isinstance(self.spec.update(self.settings), Direction)
 
     @property
@@ -79,7 +79,7 @@ class Method:
 
     @property
     def facts(self) -> MethodFacts:
-        """The numbers of its theory at these settings."""
+        """The theory of the method at these settings."""
         return self.spec.facts(self.settings)
 
 

@@ -69,17 +69,17 @@ _UNKNOWN = NoTheory()
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """One optimiser: how it steps, what can be set, and what theory says of it.
+    """One optimiser: its update rule, its settings, and its theory.
 
     Args:
-        name: what it is called; a plan and a trace keep this name.
-        help: one sentence on how it steps.
+        name: its name, which plans and traces keep.
+        help: one sentence on its steps.
         update: from the settings, an Optax transformation, or a `Direction` for the rules of the table. It returns the
             uphill direction, and the step is −α times it; where `searches_line` is set it returns the whole step. The
             settings may be traced.
-        settings: what can be set.
+        settings: its settings.
         aliases: other names of it.
-        default_rate: the learning rate of a descent where none is chosen; None for a line search.
+        default_rate: the default learning rate of a descent; None for a line search.
         network_rate: the same for a training.
         scale: from the transformation's state and the settings, the scale P by which each coordinate of the gradient
             is divided; None where there is none. The bound of `theory` then holds for P⁻¹H.
@@ -87,9 +87,9 @@ class MethodSpec:
         searches_line: whether it searches for the length of each step; such a method takes no learning rate.
         normalised: whether its steps have about the length of the rate, whatever the slope.
         noisy: whether it adds noise to the gradient.
-        follows_gradient: whether a step is −α∇f and nothing is remembered, so that steps can be run ahead and undone.
+        follows_gradient: whether a step is −α∇f without memory, so that steps can be run ahead and undone.
         suits_networks: whether it is among the methods offered for networks.
-        in_races: whether `compare` races it where no methods are named.
+        in_races: whether `compare` includes it by default.
         reference: where it was published.
 
     >>> import optax
@@ -148,7 +148,7 @@ class MethodSpec:
 
     @property
     def decays_weights(self) -> bool:
-        """Whether the weights shrink by a share of the rate at each step without being asked to."""
+        """Whether it decays the weights by default."""
         return WEIGHT_DECAY.name in self.defaults
 
     @property

@@ -28,13 +28,13 @@ class ClassScores:
     Args:
         classes: the labels of the classes, in the order of the other arguments.
         rows: the rows of each class, shape (classes,).
-        precision: of the rows predicted as a class, the share that is of it; NaN where there are none.
-        recall: of the rows of a class, the share that is predicted as it; NaN where there are none.
-        f1: the harmonic mean of both.
+        precision: the share of right rows among those predicted as a class; NaN if there are none.
+        recall: the share of right rows among those of a class; NaN if there are none.
+        f1: the harmonic mean of precision and recall.
         auc: the area under the curve of true over false positives, by the probability of a class, or its output where
             the loss makes none; NaN where the rows are of one class.
         confusion: the rows by class and predicted class, shape (classes, classes); None for more than 100 classes.
-        accuracy: the share of right rows.
+        accuracy: the share of rows predicted right.
         balanced_accuracy: the mean recall of the classes that occur.
 
     >>> import downslope as ds

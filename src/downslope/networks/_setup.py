@@ -328,7 +328,9 @@ class Setup:
         most = self.choices["steps"]
         steps = whole("steps of the beginning", begin["steps"])
         if steps >= most:
-            raise SettingError(f"begin has {steps} steps, but the training has {most}", hint="begin with fewer")
+            raise SettingError(
+                f"begin must have fewer steps than the training, {most}; it has {steps}", hint="begin with fewer"
+            )
         others = {name: choice for name, choice in begin.items() if name not in ("steps", "revive")}
         refuse_unknown(others, (*_CHOICES, "revive"), settings_of_own(others))
         wrong = [name for name in others if not _is_stepping(name)]

@@ -23,7 +23,7 @@ class Prescription:
 
     Args:
         specification: the plan or setup of the run.
-        yardstick: the measure that runs are judged by.
+        yardstick: the measure by which runs are judged.
         diagnosis: the run's diagnosis.
         score: the run's own score.
         trials: the remedies that were proved, those that helped first.
@@ -33,7 +33,7 @@ class Prescription:
         steps: the steps that all runs took.
         seconds: the same in seconds of one core.
         interrupted: whether Ctrl-C, or an executor that could not go on, cut it short.
-        note: what must be known to read the scores, as a sentence; "" if nothing.
+        note: a remark on how to read the scores; "" for none.
         needed: the changes of the best remedy without which it does not help, with the score that it has without each;
             none where it is a single change, or was not taken apart.
         causes: the findings that the best remedy is for.
@@ -145,7 +145,7 @@ class Prescription:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data, for JSON."""
+        """Return everything as plain data, for JSON."""
         sign = self.yardstick.sign
         facts = {
             "verdict": self.verdict,

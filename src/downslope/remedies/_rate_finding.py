@@ -20,12 +20,12 @@ class RateCheck:
 
     Args:
         rate: the learning rate.
-        before: the loss at the start; over batches the mean on the very batches of `after`.
+        before: the loss at the start; over batches, the mean over the same batches as `after`.
         after: the loss at the end; over batches the mean over the last fifth of the steps; ∞ for a run that was not
             finite.
         error: the standard error of `before` − `after` from batch to batch; 0 without batches.
         steps: steps taken.
-        pace: the step from which the loss stays within reach of the best rate's end; ∞ if it never does.
+        pace: the step from which the loss stays close to the final loss of the best rate; ∞ if it never does.
     """
 
     rate: float
@@ -37,7 +37,7 @@ class RateCheck:
 
     @property
     def descends(self) -> bool:
-        """Whether the loss fell, beyond what differs from batch to batch."""
+        """Whether the loss fell by more than it varies from batch to batch."""
         return bool(np.isfinite(self.after)) and self.before - self.after > 2 * self.error
 
     @property
@@ -61,11 +61,11 @@ class RateFinding:
             share of the start's loss on the same batch that is left.
         steepest: the rate at which the range test fell fastest; None where it never fell.
         stable_bound: the largest stable rate by the curvature of the start and of the first steps; None if unknown.
-        bound_missing: why it is unknown.
+        bound_missing: the reason why it is unknown.
         checks: the runs at the candidates, by rate.
-        picked: the index of the rate to take among them; None where none descends.
+        picked: the index of the chosen rate among them; None if no rate descends.
         budget: the most steps of each check.
-        steps: what all of it cost.
+        steps: the cost in steps.
     """
 
     specification: Plan | Setup = field(repr=False)
@@ -83,17 +83,17 @@ class RateFinding:
 
     @property
     def pick(self) -> RateCheck | None:
-        """The run at the rate to take; None where none descends."""
+        """The run at the chosen rate; None if no rate descends."""
         return None if self.picked is None else self.checks[self.picked]
 
     @property
     def learning_rate(self) -> float | None:
-        """The rate to take; None where none descends."""
+        """The chosen rate; None if no rate descends."""
         return None if self.pick is None else self.pick.rate
 
     @property
     def chosen(self) -> Plan | Setup | None:
-        """The plan or the setup with that rate, to `descend` or to `train`; None where none descends."""
+        """The plan or setup with the chosen rate, for `descend` or `train`; None if no rate descends."""
         if self.learning_rate is None:
             return None
         if isinstance(self.specification, Plan):

@@ -87,7 +87,7 @@ class Effect:
         return cls(mean, mean - reach, mean + reach, min(counts), wins)
 
     def within(self, lowest: float, highest: float) -> Effect:
-        """Return the effect with its interval cut to what is possible."""
+        """Return the effect with its interval cut to possible values."""
         return replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
 

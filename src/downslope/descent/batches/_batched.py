@@ -109,14 +109,14 @@ class Batched:
 
 @dataclass(frozen=True)
 class Batches:
-    """How examples are taken, and what is looked at between batches.
+    """The batch schedule: the examples of each step, and the measurements between batches.
 
     Args:
-        size: examples a step; None for all of them.
+        size: examples per step; None for all of them.
         accumulate: the number of batches whose gradients are averaged for one step.
-        evaluate_every: steps from one evaluation to the next.
-        patience: evaluations without a better validation loss after which the run ends; None to go on.
-        probe_every: steps from one look at the Hessian's ends and the gradient's noise to the next; 0 for none.
+        evaluate_every: steps between evaluations.
+        patience: evaluations without a lower validation loss after which the run stops; None to continue.
+        probe_every: steps between probes of the Hessian's extreme eigenvalues and the gradient noise; 0 for none.
         best_by: the measurement whose best point is kept: `validation_accuracy`, …; None to keep the last.
     """
 

@@ -68,7 +68,7 @@ class Chain:
     Args:
         formulas: the formulas, the outermost first.
         variable: the variable of differentiation.
-        paths: the links from the outermost formula to the variable, one sequence for each way.
+        paths: the links from the outermost formula to the variable, one sequence for each path.
         worked: the chain rule with the derivatives filled in, in terms of all variables, and then of the last one's.
         product: the derivative as a formula of the innermost variables.
         unit: the unit of the derivative, or None.
@@ -103,7 +103,7 @@ class Chain:
         return float(self.product(values))
 
     def text(self) -> str:
-        """Return the chain rule in letters, its derivatives, and their product."""
+        """Return the chain rule in symbols, the derivatives, and their product."""
         symbol = f"d{book_name(self.paths[0][0].above)}/d{book_name(self.variable)}"
         law = " + ".join(" · ".join(link.symbol for link in path) for path in self.paths)
         lines = [f"{symbol} = {law}"] if law != symbol else []

@@ -145,7 +145,7 @@ class RefusedError(Exception):
     Args:
         status: the HTTP status.
         kind: the name of the error, for the page.
-        message: what came and what was needed.
+        message: what was passed and what was needed.
         hint: what to do instead.
     """
 

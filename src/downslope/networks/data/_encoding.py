@@ -74,7 +74,7 @@ class Encoding:
 
         Args:
             data: for a table the path of a file, a frame or a mapping of names to columns, or to values for one row;
-                in any order, other columns are ignored. For an array an array of rows, a single row, or
+                in any order; other columns are ignored. For an array: an array of rows, a single row, or
                 a file of numbers: .npy, .csv, …
 
         Raises:
@@ -104,7 +104,7 @@ class Encoding:
         return np.where(np.isnan(unscaled), np.array(self.fill, unscaled.dtype), unscaled)
 
     def scaled(self, raw: np.ndarray) -> np.ndarray:
-        """Return inputs less their mean over their deviation, as float32.
+        """Return the inputs minus their mean, divided by their deviation, as float32.
 
         Raises:
             DataError: for a number outside the range of float32.
@@ -235,7 +235,7 @@ class Reading:
         names: the names of the targets.
         targets: the interpreted targets.
         fills: whether missing numbers are filled.
-        notes: sentences on what was read and decided.
+        notes: sentences on how the data were read.
     """
 
     inputs: Columns | np.ndarray

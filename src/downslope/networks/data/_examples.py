@@ -107,8 +107,8 @@ class Examples:
         inputs: float32 (rows, *shape), encoded and standardised.
         targets: float32 (rows, outputs) for numbers; int32 (rows,), the index of each class, for classes.
         encoding: the encoding of inputs, for new rows, and of outputs as predictions.
-        notes: sentences on what was read and decided.
-        positions: of the rows in the data as they came, counted from 0, shape (rows,); None where they are not known.
+        notes: sentences on how the data were read.
+        positions: positions of the rows in the original data, counted from 0, shape (rows,); None if unknown.
     """
 
     inputs: np.ndarray

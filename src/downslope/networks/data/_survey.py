@@ -44,7 +44,7 @@ class StreamedRows(NamedTuple):
         counts: the rows for training in each row group.
         class_counts: of each class among them; () for numbers.
         picks: which rows are usable and for training.
-        notes: sentences on what was read and decided.
+        notes: sentences on how the data were read.
     """
 
     groups: RowGroups

@@ -33,14 +33,14 @@ Padding = Literal["valid", "same"]
 @final
 @dataclass(frozen=True)
 class Convolution(UnitLayer):
-    """A layer of channels, each a small window that slides over the image.
+    """A convolution: each channel slides a small window over the image.
 
     Args:
-        channels: how many outputs for each position of the window.
+        channels: number of outputs per position of the window.
         kernel: side of the window.
         activation, initialisation, bias, normalisation, skip, dropout: as for `Dense`; normalised by channel.
         padding: "valid" (the image shrinks) or "same".
-        stride: pixels from one window to the next.
+        stride: pixels between windows.
     """
 
     channels: int = field(metadata=SIZE)
@@ -86,7 +86,7 @@ def convolved(image: Array, weight: Array, stride: int, padding: str) -> Array:
     Args:
         image: shape (batch, height, width, channels in).
         weight: shape (side, side, channels in, channels out).
-        stride: pixels from one window to the next.
+        stride: pixels between windows.
         padding: "same" or "valid".
 
     Returns:

@@ -39,13 +39,13 @@ _UNSAVED = "unsaved"  # names the fields of a saved layer that no file holds
 
 
 class ForwardContext:
-    """The part of a forward pass that belongs to one layer: randomness, memory, and the record of its activation.
+    """A layer's context in a forward pass: randomness, memory, and the record of its activation.
 
     Args:
         training: whether units drop out and batches are normalised by their own mean.
-        key: a random key of this layer and step; None where nothing is random.
+        key: a random key of this layer and step; None if nothing is random.
         memory: this layer's own memory, by name; a layer that updates it assigns to its entries.
-        nudge: an addend of the pre-activation, so that a gradient by it can be taken; None for nothing.
+        nudge: zeros added to the pre-activation, so that its gradient can be computed; None for nothing.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ForwardContext:
         return self.after
 
     def dropped(self, values: Array, share: float) -> Array:
-        """Return the values with a share of them at 0 in training, the others enlarged to keep the mean."""
+        """Return the values; in training, with a share of them set to 0 and the others scaled up to keep the mean."""
         if share == 0 or self.key is None:
             return values
         # Dividing by the share that is kept leaves the mean as it is at rest.
@@ -85,7 +85,7 @@ class Layer(ABC):
     """A layer of a network. Derive a frozen dataclass from it to train a layer of your own.
 
     The fields of the dataclass are numbers, text, true or false, or tuples of these, so that a run can be saved.
-    Fields that other layers have as well mean the same: `units`, `activation`, `initialisation`, `bias`,
+    Fields named as in other layers mean the same: `units`, `activation`, `initialisation`, `bias`,
     `normalisation`, `skip`, `dropout`. Remedies change them.
 
     >>> from dataclasses import dataclass
@@ -135,12 +135,12 @@ class Layer(ABC):
 
     @abstractmethod
     def forward(self, weights: Any, values: Array, context: ForwardContext) -> Array:
-        """Return the outputs for a batch, in JAX.
+        """Return the outputs for a batch, computed by JAX.
 
         Args:
             weights: a tree as `initialise` returns it.
             values: shape (batch, *inputs).
-            context: randomness, memory and `activated`; see there.
+            context: randomness, memory, and `activated`; see `ForwardContext`.
         """
 
     @property

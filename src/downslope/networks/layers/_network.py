@@ -63,7 +63,7 @@ class Network(equinox.Module):
         return passed.outputs[0] if alone else passed.outputs
 
     def memory(self) -> dict[str, Any]:
-        """Return what the layers carry from batch to batch, at step 0: running means and variances, for example."""
+        """Return the layers' state between batches, such as running means and variances, at step 0."""
         return {
             f"{index}/{name}": entry
             for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True))
@@ -77,10 +77,10 @@ class Network(equinox.Module):
 
         Args:
             examples: shape (batch, *inputs).
-            memory: what the layers carry from batch to batch.
-            key: random key of the dropout; None at rest.
+            memory: the layers' state between batches.
+            key: random key of the dropout; None outside training.
             training: whether units drop out and batches are normalised by their own mean.
-            nudges: an addend of each pre-activation, so that gradients by it can be taken; None for nothing.
+            nudges: zeros added to each pre-activation, so that its gradient can be computed; None for nothing.
         """
         values, carried, looked_into = examples, dict(memory), self._recorded
         before, after = [], []

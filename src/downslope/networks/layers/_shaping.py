@@ -37,7 +37,7 @@ class FixedLayer(Layer):
 @final
 @dataclass(frozen=True)
 class MaxPool(FixedLayer):
-    """The largest of each square of `size` × `size` pixels."""
+    """Max pooling: the largest value of each square of `size` × `size` pixels."""
 
     size: int = field(default=2, metadata=SIZE)
 
@@ -54,7 +54,7 @@ class MaxPool(FixedLayer):
 @final
 @dataclass(frozen=True)
 class Flatten(FixedLayer):
-    """An image as one row of numbers."""
+    """Flattening: an image becomes one row of numbers."""
 
     def output_shape(self, inputs: Shape) -> Shape:
         return (math.prod(inputs),)
@@ -66,7 +66,7 @@ class Flatten(FixedLayer):
 @final
 @dataclass(frozen=True)
 class Dropout(FixedLayer):
-    """A share of the numbers set to 0 in each training step, the others enlarged to make up for it."""
+    """Dropout: in each training step, a share of the numbers is set to 0 and the others are scaled up to compensate."""
 
     share: float = field(default=0.5, metadata=SHARE)
 
@@ -80,7 +80,7 @@ class Dropout(FixedLayer):
 @final
 @dataclass(frozen=True)
 class Activate(FixedLayer):
-    """An activation by itself."""
+    """A layer that only applies an activation."""
 
     activation: ActivationName = field(metadata=ACTIVATION)
 

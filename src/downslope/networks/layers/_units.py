@@ -89,7 +89,7 @@ class UnitLayer(Layer):
 
     @abstractmethod
     def skipped_shape(self, inputs: Shape) -> Shape:
-        """Return the shape that an example has where it is added to the outputs."""
+        """Return the shape that an example must have to be added to the outputs."""
 
     @final
     def output_shape(self, inputs: Shape) -> Shape:
@@ -162,13 +162,13 @@ class Dense(UnitLayer):
     """A layer of units, each of which sees every input: φ(normalised(xW + b)), then dropout, then the skip.
 
     Args:
-        units: how many outputs.
+        units: number of outputs.
         activation: φ, one of `activation_names()`.
-        initialisation: how W begins: "auto" for what suits the activation, a name such as "he_normal", or
+        initialisation: the initial W: "auto" to choose by the activation, a name such as "he_normal", or
             "uniform_0.05", "normal_0.05", "constant_0.01" with any number.
-        bias: what b begins at, the same for every unit.
+        bias: the initial value of b, the same for every unit.
         normalisation: "none", "batch" (over the batch) or "layer" (over the units).
-        skip: whether the layer's input is added to its output; both must be of one shape.
+        skip: whether the layer's input is added to its output; both must have the same shape.
         dropout: share of the outputs set to 0 in each training step.
     """
 
