@@ -103,13 +103,13 @@ class ObjectiveError(DownslopeError):
 
 
 class SettingError(DownslopeError):
-    """A method, rate, schedule or budget that makes no sense."""
+    """An invalid setting: a method, rate, schedule or budget."""
 
     __module__ = "downslope"
 
 
 class TraceError(DownslopeError):
-    """A saved trace that is missing, torn beyond repair or of another version."""
+    """A saved trace that is missing, damaged beyond repair or of another version."""
 
     __module__ = "downslope"
 

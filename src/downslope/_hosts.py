@@ -35,20 +35,20 @@ class Meeting(NamedTuple):
 
 
 def join_hosts(coordinator: str | None = None, hosts: int | None = None, number: int | None = None) -> None:
-    """Join the processes of several hosts; each calls this once, before anything is computed.
+    """Join the processes of several hosts; each calls this once, before computing anything.
 
     From then on `train(devices="all")` divides each batch among the devices of all of them.
 
     Args:
-        coordinator: host and port on which process 0 is reached, such as "node1:5600"; None for what SLURM, Open MPI,
-            a TPU pod or the variable JAX_COORDINATOR_ADDRESS says.
-        hosts: how many processes there are; None for what these or JAX_NUM_PROCESSES say.
-        number: of this process, counted from 0; None for what these, JAX_PROCESS_ID or, in Kubernetes,
-            JOB_COMPLETION_INDEX say.
+        coordinator: host and port of process 0, such as "node1:5600"; None for the value from SLURM, Open MPI,
+            a TPU pod or the variable JAX_COORDINATOR_ADDRESS.
+        hosts: the number of processes; None for the value from these or from JAX_NUM_PROCESSES.
+        number: of this process, counted from 0; None for the value from these, JAX_PROCESS_ID or, in Kubernetes,
+            JOB_COMPLETION_INDEX.
 
     Raises:
-        SettingError: where something of this is not known or cannot be used, and if JAX has computed before.
-        DownslopeError: if some processes do not come within half an hour; names them.
+        SettingError: if any of these is unknown or unusable, and if JAX has already run in this process.
+        DownslopeError: if some processes do not join within half an hour; names them.
     """
     global _joined
     if _joined is not None:

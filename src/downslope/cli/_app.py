@@ -19,7 +19,7 @@ from downslope.cli._signals import Signals
 
 Port = Annotated[
     int | None,
-    typer.Option("--port", metavar="N", min=1, max=65535, help="Where it listens; 8765, or the next that is free."),
+    typer.Option("--port", metavar="N", min=1, max=65535, help="Port to bind; by default 8765 or the next free one."),
 ]
 Host = Annotated[
     str, typer.Option("--host", metavar="NAME", help="Address to bind; addresses beyond this machine require a token.")
@@ -27,12 +27,12 @@ Host = Annotated[
 Runs = Annotated[
     Path, typer.Option("--runs", metavar="DIR", help="Folder to search for saved runs, three levels deep.")
 ]
-Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")]
+Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")]
 
 Token = Annotated[
     bool,
     typer.Option(
-        "--token/--no-token", help="Let in only who has the address that is printed, not every user of this machine."
+        "--token/--no-token", help="Require the token in the printed address, so that other users cannot enter."
     ),
 ]
 
@@ -44,34 +44,36 @@ Scheduler = Annotated[
 ]
 
 BaseUrl = Annotated[
-    str, typer.Option("--base-url", metavar="PATH", help="Path under which a proxy shows it: /user/ada/proxy/8765/.")
+    str,
+    typer.Option("--base-url", metavar="PATH", help="Path under which a proxy shows the lab: /user/ada/proxy/8765/."),
 ]
 AllowHost = Annotated[
     list[str] | None,
-    typer.Option("--allow-host", metavar="NAME", help="A name, exact, that requests may call it by. Repeatable."),
+    typer.Option("--allow-host", metavar="NAME", help="A further host name of the lab, matched exactly. Repeatable."),
 ]
 AllowOrigin = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow-origin", metavar="ORIGIN", help="An origin, exact, of its pages: https://hub.example.org. Repeatable."
+        "--allow-origin", metavar="ORIGIN", help="A further origin of its pages: https://hub.example.org. Repeatable."
     ),
 ]
 Embed = Annotated[
     list[str] | None,
-    typer.Option("--embed", metavar="ORIGIN", help="An origin, exact, whose pages may show it in a frame. Repeatable."),
+    typer.Option("--embed", metavar="ORIGIN", help="An origin whose pages may show the lab in a frame. Repeatable."),
 ]
 Shown = Annotated[
-    str | None, typer.Argument(metavar="[FORMULA]", help="With --export: the page Descend of this formula.")
+    str | None, typer.Argument(metavar="[FORMULA]", help="With --export: write the page Descend of this formula.")
 ]
 Export = Annotated[
     Path | None,
     typer.Option("--export", metavar="FILE", help="Write the course, or FORMULA, as one .html that works offline."),
 ]
 Chapter = Annotated[
-    str | None, typer.Option("--chapter", metavar="N", help="With --export: only this chapter, a number or a name.")
+    str | None,
+    typer.Option("--chapter", metavar="N", help="With --export: write only this chapter, by number or name."),
 ]
 Language = Annotated[
-    str | None, typer.Option("--language", metavar="TAG", help="With --export: the only language, en or de.")
+    str | None, typer.Option("--language", metavar="TAG", help="With --export: write only this language, en or de.")
 ]
 
 
@@ -92,7 +94,7 @@ def lab(
     chapter: Chapter = None,
     language: Language = None,
 ) -> None:
-    """Open a local page to see, drag and understand a descent."""
+    """Open the lab: watch, drag and understand descents."""
     if export is not None:
         page = ds.lab.export(export, formula, chapter=chapter, language=language, progress=_say)
         show.files({"page": str(page)})

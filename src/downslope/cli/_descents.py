@@ -20,13 +20,13 @@ Run = Annotated[
     str,
     typer.Argument(
         metavar="DIR|LOG|FORMULA",
-        help="A folder that `--save` made, of a training under way as well; the log of another program, such as "
+        help="A run saved with `--save`, even an unfinished one; the log of another program, such as "
         "trainer_state.json or metrics.csv; or a formula to descend on.",
     ),
 ]
 Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf, .tif or .gif.")]
 Kind = Annotated[str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")]
-Saved = Annotated[str, typer.Argument(metavar="DIR", help="A folder that `--save` made, also of a run under way.")]
+Saved = Annotated[str, typer.Argument(metavar="DIR", help="A run saved with `--save`, even an unfinished one.")]
 Table = Annotated[Path, typer.Argument(metavar="FILE", help="The table: .csv, .tsv, .parquet or .json.")]
 Tracker = Annotated[
     str,
@@ -86,7 +86,7 @@ def descend(
     check: options.Check = False,
     **choices: Any,
 ) -> int:
-    """Go down from a start, step by step, and say how it ended and why."""
+    """Descend from a starting point, and explain the result."""
     run = FormulaRun(formula, start, choices)
     objective = run.objective()
     trace = run.descend(objective)
@@ -178,7 +178,7 @@ def diagnose(
     damaged: options.Damaged = "refuse",
     **choices: Any,
 ) -> int:
-    """Say what a descent or a training shows, saved or run now, with the numbers behind it."""
+    """Diagnose a saved run, a log or a new descent."""
     typed = FormulaRun(run, start, choices)
     trace = _recorded(run, damaged) if start is None else typed.descend(typed.objective())
     diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
@@ -231,7 +231,7 @@ def draw(
     bounds: options.Shown = None,
     **choices: Any,
 ) -> None:
-    """Draw a formula, its slope at a point, or the way down from a start."""
+    """Draw a formula, its slope, or the path of a descent."""
     if kind not in _pictures.KINDS:
         raise ds.SettingError(f"there is no picture {kind!r}", hint=f"--kind is one of {', '.join(_pictures.KINDS)}")
     _pictures.check_file(plot)
@@ -276,7 +276,7 @@ def send(
     quiet: options.Quiet = False,
     damaged: options.Damaged = "refuse",
 ) -> None:
-    """Send a saved run and its verdicts to TensorBoard, Weights & Biases or MLflow."""
+    """Send a saved run to TensorBoard, W&B or MLflow."""
     trace = ds.load_trace(run, damaged=damaged)
     seen = ds.send(trace, tracker, name=name or Path(run).name)
     if json:

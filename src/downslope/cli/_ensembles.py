@@ -17,10 +17,15 @@ from downslope.cli import _values as values
 from downslope.cli._descents import FormulaRun
 
 Rates = Annotated[
-    str | None, typer.Option("--learning-rates", metavar="RATES", help="0.1,0.5,1 or 0.001..2; found if not given.")
+    str | None,
+    typer.Option(
+        "--learning-rates",
+        metavar="RATES",
+        help="The rates to try: 0.1,0.5,1 or 0.001..2; chosen automatically if not given.",
+    ),
 ]
 Methods = Annotated[
-    list[str] | None, typer.Option("--method", "-m", metavar="NAME", help="A method to race. May be repeated.")
+    list[str] | None, typer.Option("--method", "-m", metavar="NAME", help="A method to compare. May be repeated.")
 ]
 Global = Annotated[bool, typer.Option("--global", help="Search for the lowest valley, as `downslope search` does.")]
 _RATES = 41  # of a range that is given by its ends
@@ -37,7 +42,7 @@ def sweep(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Try many learning rates, and say which is best and which are stable."""
+    """Try many learning rates, and report the best one."""
     run = FormulaRun(formula, start, choices)
     objective = run.objective()
     result = ds.sweep(objective, run.point(objective), _rates(learning_rates), **run.others)
@@ -56,7 +61,7 @@ def compare(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Race methods, each at its own best learning rate."""
+    """Compare methods, each at its own best learning rate."""
     run = FormulaRun(formula, start, choices)
     objective = run.objective()
     result = ds.compare(objective, run.point(objective), methods or None, **run.others)
@@ -75,7 +80,7 @@ def multistart(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Descend from many starts: which valleys there are, and which is the lowest."""
+    """Descend from many starting points, and list the valleys."""
     usable, others = ds.choices(ds.multistart), ds.choices(ds.search)
     usable, others = (others, usable) if is_global else (usable, others)
     idle = next((name for name in choices if name not in usable), None)
@@ -103,7 +108,7 @@ def search(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Search for the lowest valley, and say how often it was found again."""
+    """Search for the lowest valley, with evidence for it."""
     if plot is not None:
         raise ds.SettingError("a search has no picture", hint="`downslope multistart` draws the valleys")
     run, box = FormulaRun(formula, None, choices), _box(bounds)

@@ -18,7 +18,7 @@ from downslope.cli import _values
 
 Equation = Annotated[str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')]
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A table: .csv, .xlsx, .parquet, …. The two may change places.")
+    str, typer.Argument(metavar="DATA", help="A table: .csv, .xlsx, .parquet, …. EQUATION and DATA may be swapped.")
 ]
 
 
@@ -32,14 +32,15 @@ Report = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="Write the report: .md, .tex, .html or .txt.")
 ]
 Predict = Annotated[
-    str | None, typer.Option("--predict", metavar="TABLE", help="New rows to predict, with the band of the curve.")
+    str | None,
+    typer.Option("--predict", metavar="TABLE", help="A table of new rows to predict, with a confidence band."),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Write a table: the predictions, else the parameters: .csv, .parquet.",
+        help="Write the predictions or, without --predict, the parameters: .csv, .parquet.",
     ),
 ]
 Drawing = Annotated[
@@ -53,22 +54,24 @@ Drawing = Annotated[
 ]
 Log = Annotated[
     str | None,
-    typer.Option("--log", metavar="AXES", help="Logarithmic axes: x, y, xy or none; else as the data are spread."),
+    typer.Option("--log", metavar="AXES", help="Logarithmic axes: x, y, xy or none; by default chosen by the data."),
 ]
 Over = Annotated[str | None, typer.Option("--over", metavar="COLUMN", help="The column along the axis of the picture.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--label", metavar="AXIS=TEXT", help='A label: "x=dose (mg)", y, residual, title. Repeatable.'),
 ]
-Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Inches of the picture: 3.5x2.8.")]
+Size = Annotated[
+    str | None, typer.Option("--size", metavar="WxH", help="Width and height of the picture in inches: 3.5x2.8.")
+]
 Dpi = Annotated[float | None, typer.Option("--dpi", metavar="N", help="Dots per inch of the picture: 300.")]
 Grey = Annotated[bool, typer.Option("--grey", help="Draw in shades of grey.")]
 Grid = Annotated[bool, typer.Option("--grid/--no-grid", help="Draw the picture with a grid.", show_default=False)]
 Statistics = Annotated[
     bool,
-    typer.Option("--statistics/--no-statistics", help="Write parameters into the picture.", show_default=False),
+    typer.Option("--statistics/--no-statistics", help="Show the parameters in the picture.", show_default=False),
 ]
-OwnScale = Annotated[bool, typer.Option("--own-scale", help="Draw a left side such as log(p) as p.")]
+OwnScale = Annotated[bool, typer.Option("--own-scale", help="Draw a left side such as log(p) on the scale of p.")]
 
 
 _OF_CELLS = ("separator", "decimal", "thousands", "comment", "encoding", "dates", "index")
@@ -101,7 +104,7 @@ def fit(
     check: options.Check = False,
     **choices: Any,
 ) -> int:
-    """Fit an equation to a table: parameters, how sure they are, and what the fit shows."""
+    """Fit an equation to a table: parameters with errors."""
     look = _look(label, size, dpi, grey=grey, grid=grid)
     shown = {"log": log, "over": over, "own_scale": own_scale or None, "statistics": None if statistics else False}
     draw = _drawing(picture, plot, shown, look)

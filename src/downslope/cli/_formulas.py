@@ -16,20 +16,22 @@ from downslope.cli import _print as show
 from downslope.cli import _values as values
 
 _GRAPHS = (".svg", ".dot")
-By = Annotated[str | None, typer.Option("--by", help="The variable; x,y for a mixed derivative; all if none is named.")]
+By = Annotated[str | None, typer.Option("--by", help="The variable; x,y for a mixed derivative; by default all.")]
 Outer = Annotated[str, typer.Argument(metavar="OUTER", help='The outer formula: "y(u) = sin(u)".')]
 Inner = Annotated[
     list[str],
-    typer.Argument(metavar="INNER...", help='What stands for its variables, and for those of these: "u = x²".'),
+    typer.Argument(metavar="INNER...", help='The formulas for its variables, and for theirs: "u = x²".'),
 ]
-ChainBy = Annotated[str | None, typer.Option("--by", help="The variable to differentiate by, if several are left.")]
+ChainBy = Annotated[str | None, typer.Option("--by", help="The variable to differentiate by, if several remain.")]
 Order = Annotated[int, typer.Option("--order", min=1, max=12, help="How many times to differentiate.")]
 Direction = Annotated[
     str | None, typer.Option("--direction", metavar="VECTOR", help="Differentiate along this vector: x=3,y=4.")
 ]
 Implicit = Annotated[
     str | None,
-    typer.Option("--implicit", metavar="NAME", help="The variable that an equation makes a function of the other: y."),
+    typer.Option(
+        "--implicit", metavar="NAME", help="Treat this variable of an equation as a function of the other: y."
+    ),
 ]
 AtValue = Annotated[str | None, typer.Option("--at", metavar="POINT", help="Evaluate the derivative there: x=3,y=1.")]
 Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX.")]
@@ -37,7 +39,7 @@ Graph = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Write the computation graph: .svg or .dot.")
 ]
 Within = Annotated[
-    str | None, typer.Option("--within", "--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0..1.")
+    str | None, typer.Option("--within", "--bounds", metavar="RANGES", help="The box to search: x=-3..3,y=0..1.")
 ]
 
 
@@ -147,7 +149,7 @@ def slope(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Say what is true at one point: value, gradient, steepness, kind, rates."""
+    """Print value, gradient, curvature and kind of a point."""
     objective = ds.objective(formula, **choices)
     point = values.point(at, "--at", objective.names or ())
     result = ds.slope(objective, at=point)
@@ -175,7 +177,7 @@ def backprop(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Go through a formula forward and backward: every value, local derivative and gradient."""
+    """Show the forward and backward pass of a formula."""
     if plot is not None and plot.suffix.lower() not in _GRAPHS:
         raise ds.SettingError(
             f"cannot write the graph into {plot.name!r}", hint=f"the file's name must end in {' or '.join(_GRAPHS)}"
@@ -213,7 +215,7 @@ def critical(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Find every critical point of a formula in a box, with its kind and proof.
+    """Find every critical point in a box, with a proof.
 
     Critical points are those where the gradient is zero or does not exist: minima, maxima, saddles, inflections, kinks.
     The last lines say what was proved.

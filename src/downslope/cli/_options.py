@@ -26,21 +26,23 @@ Command = Callable[..., Any]
 FormulaText = Annotated[
     str, typer.Argument(metavar="FORMULA", help='A formula as written in a book: "f(x) = x² - 4x + 5".')
 ]
-At = Annotated[str | None, typer.Option("--at", metavar="POINT", help="The point to stand at: x=3,y=1.")]
-Start = Annotated[str | None, typer.Option("--start", metavar="POINT", help="The point to start from: x=4,y=3.")]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: .png, .svg, .pdf, .tif or .gif.")]
-Shown = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="What to show: x=-3..3,y=-1..1.")]
-Bounds = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0..1.")]
-Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep the trace in this folder.")]
-Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write everything into one HTML file.")]
+At = Annotated[str | None, typer.Option("--at", metavar="POINT", help="The point: x=3,y=1.")]
+Start = Annotated[str | None, typer.Option("--start", metavar="POINT", help="The starting point: x=4,y=3.")]
+Plot = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture: .png, .svg, .pdf, .tif or .gif.")
+]
+Shown = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="The ranges to draw: x=-3..3,y=-1..1.")]
+Bounds = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="The box to search: x=-3..3,y=0..1.")]
+Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Save the result in this folder.")]
+Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write a report into one HTML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
 Evidence = Annotated[bool, typer.Option("--evidence", help="List the numbers behind each finding.")]
 Damaged = Annotated[
     Literal["refuse", "keep"],
-    typer.Option("--damaged", help="keep reads what is intact of a damaged run; refuse says what is damaged."),
+    typer.Option("--damaged", help="keep reads the intact part of a damaged run; refuse reports the damage."),
 ]
-Check = Annotated[bool, typer.Option("--check", help="Exit with 1 if the descent has a problem.")]
+Check = Annotated[bool, typer.Option("--check", help="Exit with code 1 if there is a problem.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

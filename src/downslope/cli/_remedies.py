@@ -15,9 +15,9 @@ from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
 from downslope.cli._descents import FormulaRun
 
-Subject = Annotated[str, typer.Argument(metavar="FORMULA|DATA", help="A formula; or a table or a sample, to train on.")]
+Subject = Annotated[str, typer.Argument(metavar="FORMULA|DATA", help="A formula; or a table or a sample to train on.")]
 Run = Annotated[
-    str, typer.Argument(metavar="DIR|FORMULA", help="A folder that `train --save` made; or a formula to descend on.")
+    str, typer.Argument(metavar="DIR|FORMULA", help="A run saved with `train --save`; or a formula to descend on.")
 ]
 Target = Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
 _NOT_FOR_RATES = (
@@ -45,7 +45,7 @@ def find_rate(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Find a learning rate by a range test and by curvature, and check it by short runs."""
+    """Find a learning rate, and check it by short runs."""
     _pictures.check_file(plot)  # before the search, which may take a while
     if "learning_rate" in choices:
         raise ds.SettingError("find-rate determines the learning rate", hint="leave it out")
@@ -89,7 +89,7 @@ def prescribe(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Try what may mend a run, beside the unchanged run, and say what helped."""
+    """Try remedies for a run, and report which of them helped."""
     _pictures.check_file(plot)  # before the trials, which may take a while
     of_prescription = {name: choices.pop(name) for name in ("seeds", "trainings", "executor") if name in choices}
     if os.path.isdir(run):  # Path.is_dir raises for folders that are closed to this user

@@ -27,8 +27,8 @@ TrainingData = Annotated[
     typer.Argument(metavar="DATA", help='A table: .csv, .xlsx, .parquet, …; or a sample: "digits", "iris", "wine", …'),
 ]
 Target = Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
-Prescribe = Annotated[bool, typer.Option("--prescribe", help="Then try what may mend it, and say what helped.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` or `fit --save` made.")]
+Prescribe = Annotated[bool, typer.Option("--prescribe", help="Then try remedies, and report which helped.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run saved with `train --save` or `fit --save`.")]
 NewData = Annotated[
     str, typer.Argument(metavar="DATA", help="A table of new rows: .csv, .xlsx, .parquet, .npy, …; or a sample.")
 ]
@@ -37,7 +37,7 @@ Out = Annotated[
     typer.Option("--out", metavar="FILE", help="Write the rows with their predictions: .csv, .tsv or .parquet."),
 ]
 Probabilities = Annotated[
-    bool, typer.Option("--probabilities", help="Tell how sure the network is of each class, a column each.")
+    bool, typer.Option("--probabilities", help="Add the probability of each class, one column per class.")
 ]
 
 
@@ -55,7 +55,7 @@ def train(
     check: options.Check = False,
     **choices: Any,
 ) -> int:
-    """Train a network on a table or on images, and say how it went and why."""
+    """Train a network on a table or images, and diagnose it."""
     _pictures.check_file(plot)  # before the training, which may take long
     if report is not None:
         refuse_unwritable(report)
@@ -155,7 +155,7 @@ def predict(
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Predict new rows with a network that was trained, or a fit that was saved."""
+    """Predict new rows with a trained network or a saved fit."""
     if out is not None:
         _fits.check_out(out, data)
     reading = reading_of(choices)

@@ -45,9 +45,9 @@ def descend(
     start: Point = None,
     **choices: Unpack[DescendChoices],
 ) -> Trace:
-    """Go down from a start and keep what every step left behind.
+    """Descend from a start and record every step.
 
-    Each step is x ← x − α∇f(x) for gradient descent, and what `method` says for the others.
+    A step of gradient descent is x ← x − α∇f(x); the other methods step by their own rules.
 
     Args:
         objective: a formula's text, a Formula, a JAX function of a point, an Objective, or a whole Plan.
@@ -55,11 +55,11 @@ def descend(
         **choices: as in `DescendChoices`.
 
     Returns:
-        The trace, one row a recorded step, the start being step 0. Its `outcome` says how it ended; a descent that goes
-        wrong is an Outcome and not an error. Ctrl-C ends it as `Outcome.INTERRUPTED`, with every step so far.
+        The trace, one row per recorded step; the start is step 0. Its `outcome` says how it ended; a descent that goes
+        wrong is an Outcome, not an error. Ctrl-C ends it as `Outcome.INTERRUPTED`, with every step so far.
 
     Raises:
-        DownslopeError: for a plan that makes no sense; see `plan`.
+        DownslopeError: for an invalid plan; see `plan`.
 
     >>> trace = descend("f(x) = x² - 4x + 5", start={"x": 0}, learning_rate=0.1, steps=20)
     >>> round(float(trace.end["x"]), 6)

@@ -163,26 +163,26 @@ def objective(
     name: str | None = None,
     precision: str | None = None,
 ) -> Objective:
-    """Return the objective that something makes.
+    """Return an objective.
 
     Args:
         source: a formula's text, a Formula, a JAX function of a point that returns a real number, or an Objective.
         data: the table whose columns the formula names: a file, a mapping of columns, a frame; see `read_table`. Names
-            of the table are columns, other names are what to descend on.
+            in the table are columns, other names are variables.
         units: units by name, for a formula.
         table: how the table is read, where it is not as its cells suggest: {"decimal": "comma"}.
-        name: what to call it; by default the formula's or the function's own name.
-        precision: "float64", the default, or "float32" for functions that are large.
+        name: its name; by default that of the formula or function.
+        precision: "float64", the default, or "float32" for large functions.
 
-    An Objective is returned as it is, and takes no further arguments.
+    An Objective is returned unchanged, and takes no further arguments.
 
     Returns:
-        The objective. The same text gives the same object again, so that nothing is compiled twice.
+        The objective. The same text gives the same object, so that nothing is compiled twice.
 
     Raises:
         FormulaError: for text that cannot be read.
         DataError: for a table that cannot be used.
-        ObjectiveError: for something that is not a scalar of a point.
+        ObjectiveError: for anything but a scalar function of a point.
 
     >>> loss = objective("Loss(w) = mean((price - w×size)²)", {"size": [50, 100, 150], "price": [100, 200, 300]})
     >>> loss({"w": 1.0})

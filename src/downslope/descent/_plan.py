@@ -314,7 +314,7 @@ class Plan:
 def plan(
     objective: str | Formula | Objective | Callable[..., Any], start: Point = None, **choices: Unpack[PlanChoices]
 ) -> Plan:
-    """Return a plan, every part of it checked.
+    """Return a validated plan.
 
     Args:
         objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
@@ -322,9 +322,9 @@ def plan(
         **choices: as in `PlanChoices`.
 
     Raises:
-        SettingError: for an unknown argument, or a method, rate, schedule, budget or setting that makes no sense.
+        SettingError: for an unknown argument, or an invalid method, rate, schedule, budget or setting.
         PointError: for a start that does not match the objective.
-        ObjectiveError: for something that is not a differentiable scalar.
+        ObjectiveError: for anything but a differentiable scalar function.
         FormulaError: for text that cannot be read.
     """
     return make_plan(objective, start, choices)

@@ -23,12 +23,12 @@ _ROUNDING = 1e-13  # share of the highest curvature that rounding makes of zero
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """What is true at one point.
+    """Value, gradient, curvature and kind of one point.
 
     Args:
-        read_as: how the objective was read.
-        name: what the objective is called.
-        point: where, an array by part.
+        read_as: the objective, as it was read.
+        name: the name of the objective.
+        point: the point, an array by part.
         value: the objective there.
         gradient: ∇f, an array by part.
         steepness: ‖∇f‖.
@@ -38,13 +38,13 @@ class Slope:
         eigenvalues: of the Hessian, ascending: all of them, or the lowest and the highest where `hessian` is None.
         lowest_direction: unit eigenvector of the lowest eigenvalue, by part.
         highest_direction: unit eigenvector of the highest eigenvalue, by part.
-        kind: "slope" where the ground is steep; else "minimum", "maximum", "saddle", "inflection" (a horizontal one, of
+        kind: "slope" if the gradient is not 0; else "minimum", "maximum", "saddle", "inflection" (a horizontal one, of
             one variable), "level" or "degenerate" (not decided); "kink", "edge" or "jump" where there is a value but no
             gradient, and "not finite" where there is no value.
-        note: a sentence where the kind needs one, else "".
+        note: an explanation of the kind, or "".
         agreement: relative difference between the gradient and central differences; NaN where there is no gradient.
         units: units by name, the objective's own under its name.
-        judgement: what the judge of points decided, with its evidence.
+        judgement: the classification of the point, with its evidence.
     """
 
     read_as: str
@@ -138,9 +138,9 @@ class Slope:
 
 
 def slope(objective: Any, at: Point, *, data: Any = None, units: Mapping[str, str] | None = None) -> Slope:
-    """Return what is true at one point: value, gradient, curvature, kind, rates.
+    """Return value, gradient, curvature, kind and learning rates at one point.
 
-    Where there is no value or no gradient, the kind and a sentence say why: a pole, an edge of the domain, a kink.
+    If there is no value or no gradient, the kind and a note say why: a pole, an edge of the domain, a kink.
 
     Args:
         objective: a formula's text, a Formula, a JAX function of a point, or an Objective.

@@ -126,11 +126,11 @@ class Diagnosis(Sequence[Finding]):
 
 
 def diagnose(trace: Trace | HasTrace | HasTraces, others: Iterable[Trace | HasTrace] = ()) -> Diagnosis:
-    """Judge a trace: what went well, what went wrong, the numbers behind it, and what to try.
+    """Diagnose a trace: what went well, what went wrong, the numbers behind it, and what to try.
 
     Args:
         trace: a trace, or a result that holds one, such as a training. Only the trace is read: neither the objective
-            nor the method is run again. Of several runs of one setup (`Replicates`), what most of them show.
+            nor the method is run again. For several runs of one setup (`Replicates`), what most of them show.
         others: traces of descents of the same objective from other starts; if one ended lower, and nothing else is
             wrong, this end is a `local_minimum`.
 
@@ -162,7 +162,7 @@ def diagnose(trace: Trace | HasTrace | HasTraces, others: Iterable[Trace | HasTr
 
 
 def symptoms(of: Literal["descents", "trainings"] = "trainings") -> Mapping[str, Symptom]:
-    """Return every symptom that a diagnosis may name, by its key, in the order of causes.
+    """Return every symptom that a diagnosis can report, by its key, in the order of causes.
 
     Args:
         of: whether those of descents or those of trainings; both know some of the same keys, with their own meanings.

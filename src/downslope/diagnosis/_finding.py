@@ -85,7 +85,7 @@ P = ParamSpec("P")
 
 
 class Severity(enum.Enum):
-    """How much a finding matters; the value is the word the user reads."""
+    """How much a finding matters; the value is the word that the user reads."""
 
     GOOD = "good"
     NOTE = "note"
@@ -94,12 +94,12 @@ class Severity(enum.Enum):
 
 @dataclass(frozen=True)
 class Symptom:
-    """What a check looks for.
+    """A symptom that a check looks for.
 
     Args:
         key: its identifier: `converged`, `rate_too_large`, …
-        severity: the most that a finding of it can matter.
-        order: its rank among causes; a smaller one is nearer to the cause and is shown first.
+        severity: the highest severity of its findings.
+        order: its rank among causes; a smaller rank is closer to the cause and is shown first.
         meaning: its meaning in one sentence, for tables.
         quantity: the name of the quantity that shows it, one of `quantity_names`.
         remedies: the names of the remedies for it, in the order in which they are tried.

@@ -87,7 +87,7 @@ def animate(
     bounds: inputs.Bounds = None,
     frames_per_second: int = 12,
 ) -> Path:
-    """Write the way down as a moving picture: a GIF, or an APNG, which keeps all colours.
+    """Write the path of a descent as an animation: a GIF, or an APNG, which keeps all colours.
 
     Args:
         objective: what was descended, of one or two variables: a formula, its text, or an objective.

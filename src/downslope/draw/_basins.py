@@ -34,7 +34,7 @@ _NAMED = 7  # valleys with a colour of their own
     order=10,
 )
 def basins(result: Multistart, *, axes: Axes | None = None) -> Axes:
-    """Draw which start falls into which valley: every start in the colour of its valley, a star at each bottom.
+    """Draw the valley in which each start ends: every start in the colour of its valley, a star at each minimum.
 
     Args:
         result: what `multistart` returned: descents from many starts, of one or two variables.

@@ -45,7 +45,7 @@ def curve(
     units: inputs.Units = None,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw a function of one variable, the way down it, and its tangent at a point.
+    """Draw a function of one variable, the path of a descent on it, and its tangent at a point.
 
     Args:
         objective: the formula or its text, a JAX function, or an objective.

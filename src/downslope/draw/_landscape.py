@@ -48,7 +48,7 @@ def landscape(
     units: inputs.Units = None,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw a function of two variables from above, with the way down.
+    """Draw a function of two variables from above, with the path of a descent.
 
     The contour levels are round numbers, closer together where the ground is flat, so that a narrow valley shows. Both
     axes have one scale where the variables have the same unit and comparable ranges, so that right angles look right.
@@ -216,7 +216,7 @@ def surface(
     units: inputs.Units = None,
     axes: Axes | None = None,
 ) -> Axes:
-    """Draw a function of two variables as a surface, with the way down on it.
+    """Draw a function of two variables as a surface, with the path of a descent.
 
     Args:
         objective: the formula or its text, a JAX function, or an objective.

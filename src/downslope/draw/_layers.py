@@ -124,7 +124,7 @@ def _summary(norms: np.ndarray, *, with_none: bool) -> str:
 def updates(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw the length of each step over the norm of the weights it changes, layer by layer.
 
-    A rule of thumb: about a thousandth is usual. Steps far above it throw away what was learnt, far below it the layer
+    As a rule of thumb, about a thousandth is usual. Steps far above it undo what was learned; far below it, the layer
     hardly changes.
 
     Args:

@@ -30,7 +30,7 @@ _DEEPEST = 1e-8  # of the loss at the start; what lies lower is drawn there
     order=10,
 )
 def learning_rate(result: RateFinding, *, axes: Axes | None = None) -> Axes:
-    """Draw how a learning rate was found.
+    """Draw the search for a learning rate.
 
     The line is the range test, whose rate grows from step to step; the dots are the losses that runs from the start
     reached at one rate each, those that ran away along the upper edge. The range that is stable by curvature is shaded.

@@ -55,7 +55,7 @@ class _Row(NamedTuple):
     order=10,
 )
 def prescription(result: Prescription, *, axes: Axes | None = None) -> Axes:
-    """Draw what a prescription tried, and what helped.
+    """Draw the runs of a prescription, and the effect of each remedy.
 
     A line for the unchanged runs, for a descent one for those that only luck sets apart, and one for each remedy that
     was proved, coloured where it helped. A dot is a run, in the order of seeds from the upper to the lower; the tick is

@@ -39,14 +39,14 @@ _BEHIND = 3.0  # times the steps of the slowest that arrives
     order=10,
 )
 def race(result: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
-    """Draw several descents together: the value by step of each, and for one or two variables their ways.
+    """Draw several descents together: the value of each by step and, for one or two variables, their paths.
 
     Args:
         result: a race of methods, or a sweep of rates, of which three are drawn.
         axes: where to draw the values alone; a new figure with both if None.
 
     Returns:
-        The axes: values, and ways where they can be drawn.
+        The axes: values, and paths if they can be drawn.
     """
     result = inputs.result_of(result, "race", inputs.RACE)
     lanes = result.lanes

@@ -154,7 +154,7 @@ class Picture:
         shows: "function", "descent" (a trace), "training" (the trace of a network), or the result's name.
         example: Python that draws it and ends in the call; the gallery runs and shows it.
         caption: what the picture shows, in a sentence; "" for pictures that explain themselves.
-        marks_findings: whether the second argument are findings.
+        marks_findings: whether the second argument is a diagnosis whose findings are marked.
         order: its rank among pictures that show the same; pictures of equal rank come by name.
     """
 

@@ -61,7 +61,7 @@ class Multistart:
         ran_away: the number of descents that went so far away that the objective seems unbounded.
         names: a name for each coordinate.
         evaluations: number of evaluations of value and gradient.
-        engine: what ran the descents, "numpy" or "jax".
+        engine: "numpy" or "jax".
         objective: the objective.
         space: the box or cloud from which starts were drawn.
     """
@@ -120,11 +120,11 @@ def multistart(
     bounds: Mapping[str, tuple[float, float]] | tuple[Point, Point] | None = None,
     **choices: Unpack[MultistartChoices],
 ) -> Multistart:
-    """Descend from many starts, and group where they end into valleys.
+    """Descend from many starts, and group their ends into valleys.
 
-    Without a method each start follows −∇f in small steps, so that it stays in the valley it lies in, and BFGS and
-    Newton's method then go to the very bottom. With one, every start takes its steps as `descend` would, without a
-    record, and ends where they end.
+    Without a method, each start follows −∇f in small steps, so that it stays in its valley, and BFGS and
+    Newton's method then find the minimum. With a method, every start descends as with `descend`, without a
+    record.
 
     Args:
         objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
@@ -136,8 +136,8 @@ def multistart(
         The valleys with their bottoms, values, kinds and shares, and the valley of each start.
 
     Raises:
-        PointError: for bounds or a spread that make no sense.
-        SettingError: for a number of starts or a method that makes none.
+        PointError: for invalid bounds or an invalid spread.
+        SettingError: for an invalid number of starts or method.
 
     >>> result = multistart("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
     >>> [round(basin.point["x"], 3) for basin in result.basins]

@@ -41,10 +41,10 @@ class Search:
         rounds: number of completed rounds.
         confirmations: number of rounds that ended as low as the best.
         evaluations: number of evaluations of value and gradient.
-        evaluations_to_best: evaluations until the lowest value was first met, to the nearest iteration.
+        evaluations_to_best: evaluations until the lowest value was first reached, to the nearest iteration.
         seconds: duration, compilation included.
-        compiling: the seconds of it that compilation took.
-        engine: what ran the search: "numpy", "jax", or "numpy, jax" where the second took over.
+        compiling: seconds spent on compilation, included in `seconds`.
+        engine: "numpy", "jax", or "numpy, jax" if the second took over.
         stopped: "evidence", "target", "time", "evaluations" or "interrupted".
         objective: the objective.
         space: the box or cloud that was searched.
@@ -153,11 +153,11 @@ def search(
     bounds: Mapping[str, tuple[float, float]] | tuple[Point, Point] | None = None,
     **choices: Unpack[SearchChoices],
 ) -> Search:
-    """Search for the lowest valley, and say how often it was found again.
+    """Search for the lowest valley, and report how often it was found again.
 
-    Islands of 16 chains hop from valley to valley; each that finds nothing lower for long ends its round and begins
-    anew at random points. The search stops when enough rounds have ended at one lowest point, when the target is
-    reached, or when the time or the evaluations are used up. No search of this kind proves that there is nothing lower.
+    Islands of 16 chains hop from valley to valley; one that finds nothing lower for long ends its round and starts
+    again at random points. The search stops when enough rounds have ended at the same lowest point, when the target is
+    reached, or when the time or the evaluations are used up. Such a search cannot prove that there is nothing lower.
 
     Args:
         objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
@@ -165,12 +165,12 @@ def search(
         **choices: as in `SearchChoices`.
 
     Returns:
-        The lowest point, and what speaks for it.
+        The lowest point, and the evidence for it.
 
     Raises:
-        PointError: for bounds or a spread that make no sense.
-        SettingError: for limits that make none.
-        ObjectiveError: if no finite value was met.
+        PointError: for invalid bounds or an invalid spread.
+        SettingError: for invalid limits.
+        ObjectiveError: if no finite value was found.
 
     >>> best = search("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
     >>> round(best.point["x"], 6), round(best.value, 6), best.stopped

@@ -64,7 +64,7 @@ class RowLayout:
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A box that points must not leave, or an unbounded cloud of starts.
+    """A box of bounds, or an unbounded cloud of starting points.
 
     Args:
         objective: the objective on it.
@@ -106,7 +106,7 @@ class Space:
         return self.drawn_of(range(count), count, seed)
 
     def drawn_of(self, numbers: range, count: int, seed: int) -> np.ndarray:
-        """Return some of the starts that `drawn` returns, which any process can draw alone, shape (numbers, size)."""
+        """Return some of the starts of `drawn`, computed independently of the others, shape (numbers, size)."""
         first, last = numbers.start, numbers.stop
         if self.bounded:
             return self.origin + self.extent * even(last - first, self.size, seed, first)

@@ -175,7 +175,7 @@ def sweep(
         Each rate's descent, steps, end value and verdict, the stable range and the best rate.
 
     Raises:
-        SettingError: for rates that make no sense, or a method that takes none.
+        SettingError: for invalid rates, or a method without a learning rate.
         DownslopeError: as `descend`.
 
     >>> result = sweep("f(x) = x²", {"x": 10})

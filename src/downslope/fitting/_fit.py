@@ -55,12 +55,12 @@ def fit(
 def fit(
     equation: str | Callable[..., Any] | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
 ) -> Fit | GroupedFit:
-    """Fit an equation to a table: find the parameters of least squares, and how sure they are.
+    """Fit an equation to a table: estimate its parameters and their uncertainty.
 
     It minimises Σ (wᵢ(yᵢ − f(xᵢ; p)))² over p, with wᵢ = 1/σᵢ.
 
     Args:
-        equation: `price = w × size + b`. Names of the table are columns, all others are parameters. Or a Python
+        equation: `price = w × size + b`. Names in the table are columns, all others are parameters. Or a Python
             function of arrays, with `y` for the measured column: arguments named like columns are columns, the others
             are parameters.
         data: a file, a mapping of columns, a frame, an array, or rows; see `read_table`. Equation and data may also
@@ -68,13 +68,13 @@ def fit(
         **choices: as in `FitChoices`.
 
     Returns:
-        The fit. One that goes badly is no error: its findings say so. With `by`, many groups that share nothing are a
-        `GroupedFit`, which reads as a fit does and has a table of them.
+        The fit. A bad fit is not an error: its findings say so. With `by`, many groups that share nothing are a
+        `GroupedFit`, which has the interface of a fit and a table of the groups.
 
     Raises:
         FormulaError: for an equation that cannot be read.
         DataError: for a table that cannot be used, or has fewer rows than there are free parameters.
-        SettingError: for bounds, ties, a loss or a method that make no sense.
+        SettingError: for invalid bounds, ties, losses or methods.
         PointError: for a start that does not match the parameters.
 
     >>> result = fit("price = w × size", {"size": [50, 100, 150], "price": [100, 200, 300]})

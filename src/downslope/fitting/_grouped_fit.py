@@ -213,7 +213,7 @@ class GroupedFit(FittedEquation):
         """Write `parameter_table` into a file, in the format that its name ends in: .parquet, .csv, ….
 
         Raises:
-            SettingError: for a name that ends in nothing that is known.
+            SettingError: for an unknown suffix.
             DataError: for a file that cannot be written.
         """
         return write_table(self.parameter_table(pooled=pooled), file)

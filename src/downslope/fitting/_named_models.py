@@ -87,7 +87,7 @@ MODELS: Mapping[str, NamedModel] = {
 
 
 def models() -> Mapping[str, NamedModel]:
-    """Return the models that an equation may name, by name.
+    """Return the models that can be used by name in an equation.
 
     >>> models()["gaussian"].parameters
     ('height', 'center', 'width')

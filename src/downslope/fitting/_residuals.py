@@ -36,13 +36,13 @@ class ResidualTests:
         fitted: the predictions.
         raw: measured minus predicted.
         standardised: raw over its standard deviation s·√(1 − h)/w, with leverage h and weight w.
-        leverage: the share h of a measurement in its own prediction, from 0 to 1.
+        leverage: the weight h of a measurement in its own prediction, from 0 to 1.
         runs: the number of runs of one sign, in the order of the only column, or of the rows.
         runs_expected: the number of runs of independent residuals.
-        runs_p_value: probability of as few runs or fewer, small where the curve misses the data's shape.
+        runs_p_value: probability of as few runs or fewer; small if the curve misses the shape of the data.
         normality_p_value: probability of residuals as far from a normal distribution (Shapiro and Wilk); NaN for fewer
             than three rows.
-        outliers: numbers of rows too far off for their number: a two-sided t test of each residual against the fit to
+        outliers: numbers of outlying rows: a two-sided t test of each residual against the fit to
             the others, at 1 % for all rows together (Bonferroni).
     """
 

@@ -161,11 +161,11 @@ def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any])
 def save(result: Trace | HasTrace | GroupedFit, folder: str | os.PathLike[str]) -> Path:
     """Save a trace, or a result with its trace, in a folder; what was saved there before is replaced.
 
-    A fit can be loaded again as a fit, which predicts; of other results the trace is loaded.
+    A fit can be loaded again as a fit that predicts; for other results, the trace is loaded.
 
     Args:
         result: a trace, or a result that holds one, such as a fit or a training.
-        folder: the folder; its parents are created. A symbolic link is followed, and stays.
+        folder: the folder; its parents are created. A symbolic link is followed and kept.
 
     Returns:
         The folder.
@@ -190,13 +190,13 @@ def save(result: Trace | HasTrace | GroupedFit, folder: str | os.PathLike[str]) 
 def load(
     folder: str | os.PathLike[str], *, damaged: Damaged = "refuse", function: Callable[..., Any] | None = None
 ) -> Trace | Fit | GroupedFit:
-    """Load a saved fit as a fit, anything else that was saved as its trace; both equal the original to the last bit.
+    """Load a saved fit as a fit, and any other saved result as its trace; both equal the original to the last bit.
 
     Args:
         folder: a folder written by `save`, or by a training with `save=`.
-        damaged: what to do with a damaged run: "refuse" raises, "keep" returns what is intact, as `load_trace` does;
-            of a fit whose own files are damaged that is the trace.
-        function: the Python function that was fitted, if one was; no code is loaded from a folder.
+        damaged: how to treat a damaged run: "refuse" raises, "keep" returns what is intact, like `load_trace`;
+            for a fit whose own files are damaged, that is the trace.
+        function: the fitted Python function, if the model was one; code is never loaded from a folder.
 
     Raises:
         TraceError: if there is nothing saved, it is of another version, or it is damaged.

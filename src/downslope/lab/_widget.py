@@ -46,7 +46,7 @@ class LabWidget(Protocol):
     height: int | None
 
     def close(self) -> None:
-        """Take the widget out of the notebook."""
+        """Remove the widget from the notebook."""
 
 
 def show(
@@ -63,17 +63,17 @@ def show(
     """Show the lab in a cell of a notebook: Jupyter, Colab, VS Code, marimo. It needs the extra `notebook`.
 
     Args:
-        shown: a formula, a plan, a descent or a fit; None for the page as it begins.
-        page: the page, "descend", "learn", "fit", "network" or "runs"; None for the one that suits.
-        start: the start of a formula's descent; one that suits if None.
-        learning_rate: its learning rate; one that suits if None.
+        shown: a formula, a plan, a descent or a fit; None for an empty page.
+        page: the page, "descend", "learn", "fit", "network" or "runs"; None to choose by `shown`.
+        start: the start of a formula's descent; None to choose one.
+        learning_rate: its learning rate; None to choose one.
         method: its method.
-        steps: its most steps.
+        steps: its maximum number of steps.
         runs: folder to search for saved runs (3 levels).
         height: height in pixels; None for that of the page.
 
     Returns:
-        The widget, which the notebook shows where a cell ends with it.
+        The widget, which the notebook shows if it is the last value of a cell.
 
     Raises:
         MissingExtraError: if the extra `notebook` is not installed.

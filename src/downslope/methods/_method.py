@@ -84,10 +84,10 @@ class Method:
 
 
 def method_names(*, for_networks: bool = False) -> tuple[str, ...]:
-    """Return the names of the methods, the plainest first.
+    """Return the names of the methods, the simplest first.
 
     Args:
-        for_networks: whether to leave out those that are of little use for networks.
+        for_networks: whether to leave out methods that are of little use for networks.
     """
     return tuple(spec.name for spec in METHODS if spec.suits_networks or not for_networks)
 
@@ -95,12 +95,12 @@ def method_names(*, for_networks: bool = False) -> tuple[str, ...]:
 def method(
     spec: MethodName | str | MethodSpec | Method | GradientTransformation = "gradient descent", **settings: float
 ) -> Method:
-    """Return a method from its name and settings, from a record of one's own, or from an Optax transformation.
+    """Return a method from its name and settings, from your own record, or from an Optax transformation.
 
     Args:
         spec: a name of `method_names()` in any case, with spaces, hyphens or underscores; a `MethodSpec`; an Optax
             `GradientTransformation`; or a Method.
-        settings: numbers of the rule that differ from its defaults.
+        settings: settings that differ from the defaults.
 
     Returns:
         The method with every setting filled in.

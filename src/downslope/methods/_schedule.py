@@ -51,7 +51,7 @@ class Schedule:
 
     Args:
         name: "constant", "step", "exponential", "cosine", "warm-up", or "custom".
-        settings: `factor`, `every`, `warm_up`, as the name needs them.
+        settings: `factor`, `every` or `warm_up`, depending on the name.
         function: for "custom", the rate itself at a step.
     """
 

@@ -25,16 +25,16 @@ Scale = Callable[[Any, Settings], Point]
 
 @dataclass(frozen=True)
 class Setting:
-    """A number that changes how a method steps.
+    """A numeric setting of a method.
 
     Args:
-        name: the keyword it is set by.
-        default: its value where none is chosen.
-        help: what it does, in a sentence.
+        name: its keyword.
+        default: its default value.
+        help: its description, in a sentence.
         least: the smallest value that makes sense.
         below: the bound that it must stay under, ∞ for none.
         whole: whether it is a whole number.
-        structural: whether another value needs another compiled program; any other setting is an argument of it.
+        structural: whether another value needs another compiled program; other settings are arguments of the program.
     """
 
     name: str

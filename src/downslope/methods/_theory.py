@@ -36,7 +36,7 @@ class Theory:
     """The theory of a method on a quadratic.
 
     Args:
-        bound: the largest αλ at which the method settles, from its settings; λ is the curvature of H, or of P⁻¹H for a
+        bound: the largest stable αλ, from the settings; λ is the curvature of H, or of P⁻¹H for a
             method with a scale P.
         bound_text: the same as a formula in the settings' symbols, "2 + 2β".
         recurrence: the pairs (a, b) of the coefficients a + b·αλ in eₜ₊₁ = Σᵢ (aᵢ + bᵢ·αλ) eₜ₋ᵢ, from the settings: one

@@ -32,8 +32,8 @@ _FROM_0 = ("accuracy", "recall", "precision", "f1", "auc")
 class SeedScore:
     """A measurement over several seeds, with the 95 % interval of its mean by Student's t.
 
-    The interval says how far the mean over other seeds may lie; the rows held back are the same for all of them. It
-    ends where the measurement cannot go on: an accuracy at 0 and 1, an R² at 1, a loss that is a distance at 0.
+    The interval is that of the mean over other seeds; the validation rows are the same for all of them. It
+    is cut at the limits of the measurement: 0 and 1 for an accuracy, 1 for an R², 0 for a loss that is a distance.
 
     Args:
         name: the measurement: `validation_accuracy`, …
@@ -84,7 +84,7 @@ class SeedScore:
 
     @property
     def interval(self) -> str:
-        """The interval as text, with the seeds that it is of where some have no such measurement."""
+        """The interval as text, with the number of seeds if some lack this measurement."""
         if self.count < 2:
             return "–"
         lacking = f", {self.count} of {len(self.values)} seeds" if self.count < len(self.values) else ""
@@ -97,9 +97,9 @@ class SeedScore:
 
 @dataclass(frozen=True, eq=False)
 class Replicates(Sequence[Training]):
-    """Trainings of one setup with several seeds, which decide weights, order of examples and dropout.
+    """Trainings of one setup with several seeds, which determine the weights, the order of examples and dropout.
 
-    It is a sequence of trainings. Which rows are held back follows from the setup, so that scores differ by luck in
+    It is a sequence of trainings. The validation rows follow from the setup, so scores differ only by chance in
     training alone. `diagnose` of it returns what more than half of the seeds show.
 
     Args:
@@ -146,7 +146,7 @@ class Replicates(Sequence[Training]):
 
     @property
     def symptoms(self) -> Mapping[str, tuple[int, ...]]:
-        """The seeds that show a symptom, by symptom; those that most show come first."""
+        """The seeds that show a symptom, by symptom, the most frequent first."""
         shown: dict[str, tuple[int, ...]] = {}
         for seed, diagnosis in zip(self.seeds, self.diagnoses, strict=False):
             for symptom in dict.fromkeys(diagnosis.symptoms):
@@ -184,7 +184,7 @@ class Replicates(Sequence[Training]):
 
     @property
     def seeds_argument(self) -> int | list[int]:
-        """The seeds as `train` takes them: how many, where they follow that of the setup, else a list."""
+        """The seeds as `train` takes them: their number if they follow the seed of the setup, else a list."""
         return len(self.seeds) if self.seeds == seeds_of(len(self.seeds), self.setup.choices["seed"]) else [*self.seeds]
 
     @overload

@@ -88,9 +88,9 @@ class Setup:
 
     Args:
         model, data, target: as for `train`.
-        choices: the other arguments of `train` by name, without those on display and saving. Choices of a network and
-            settings of the method are missing where they were not passed.
-        number: what its copies have in common, so that they share the programs of a model or a loss of the user's.
+        choices: the other arguments of `train` by name, except those on display and saving. Choices of a network and
+            settings of the method are absent if they were not passed.
+        number: an identifier shared by its copies, so that they share the programs of a user's model or loss.
     """
 
     model: Any
@@ -175,12 +175,12 @@ class Setup:
 
     @property
     def layers(self) -> tuple[Layer, ...] | None:
-        """The layers of a built-in model; None for one described by its sizes and for foreign models."""
+        """The layers of a built-in model; None for a model given by its sizes and for foreign models."""
         return layers_in(self.model)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the model is foreign, so that nothing inside it can be changed."""
+        """Whether the model is foreign, so that its layers cannot be changed."""
         return self.model is not None and self.layers is None
 
     @property
@@ -191,7 +191,7 @@ class Setup:
 
     @property
     def all_choices(self) -> dict[str, Any]:
-        """Every choice by name; those of a built-in network that were left out have their defaults."""
+        """Every choice by name; omitted choices of a built-in network have their defaults."""
         return {**defaults(NetworkChoices), **self.choices}
 
     def as_python(self) -> str:
@@ -298,7 +298,7 @@ class Setup:
 
     @property
     def encoding(self) -> Encoding | None:
-        """How data become inputs and outputs predictions; None without rows of examples."""
+        """The encoding of data as inputs and of outputs as predictions; None without rows of examples."""
         batched = self.task.objective.batched
         plain = None if batched is None else batched.facts.get("encoding")
         return None if plain is None else Encoding.from_dict(plain)
@@ -381,7 +381,7 @@ class Setup:
         devices: int | str | None = None,
         divide_state: bool = False,
     ) -> Training:
-        """Train with a seed of its own, or that of the setup; the other arguments as for `train`."""
+        """Train with the given seed, or that of the setup; the other arguments as for `train`."""
         progress = checked_progress(progress)
         if watch is not None and not callable(watch):
             raise SettingError(f"watch is a function of a training, not {described(watch)}")
@@ -398,15 +398,15 @@ class Setup:
         seeds: int | Sequence[int],
         **running: Unpack[RunChoices],
     ) -> Replicates:
-        """Train with several seeds, one after another, so that all of them share one compiled program.
+        """Train with several seeds, one after another, sharing one compiled program.
 
         Args:
-            seeds: how many, from that of the setup on; or the seeds.
+            seeds: their number, counted from the seed of the setup; or the seeds.
             **running: as for `train`, of each training; in the folder `save` each has one of its own: seed-0, …
 
         Raises:
             SettingError: for fewer than two different seeds.
-            DataError: for data that come only once.
+            DataError: for data that can be read only once.
         """
         chosen, trainings = seeds_of(seeds, self.choices["seed"]), []
         if hasattr(self.data, "__next__"):

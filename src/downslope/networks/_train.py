@@ -41,10 +41,10 @@ def train(  # noqa: D417  # `seeds` is described by its Choice
     seeds: int | Sequence[int] | None = None,
     **choices: Unpack[TrainChoices],
 ) -> Training | Replicates:
-    """Train a network and keep what every step left behind.
+    """Train a network and record every step.
 
     Args:
-        model: None for a dense network as `hidden`, `activation` and the other choices of a network say; a sequence of
+        model: None for a dense network described by `hidden`, `activation` and the other network choices; a sequence of
             layers; a `Network`; an Equinox module, one with its state as a pair, or a Flax NNX module, which come back
             in their own kind; or, with `start`, a loss function of (params, batch), perhaps with `key`. Without a model
             the data may come first: `train("iris")`.
@@ -56,7 +56,7 @@ def train(  # noqa: D417  # `seeds` is described by its Choice
         **choices: as in `ReplicateChoices`.
 
     Returns:
-        The trained network with its trace; with `seeds` all of them, with the interval of each score.
+        The trained network with its trace; with `seeds`, all of them, with an interval for each score.
 
     Raises:
         DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used, before any step.

@@ -39,7 +39,7 @@ class Training:
     Args:
         model: the trained network, of the kind that was passed; the parameters, for a loss function.
         trace: the record of every step.
-        encoding: how data become inputs, and outputs predictions; None for a loss function and for a stream of
+        encoding: the encoding of data as inputs and of outputs as predictions; None for a loss function and a stream of
             whole numbers.
         notes: sentences on the data and on decisions about them.
         outputs: the function from encoded inputs to outputs; None for a loss function.
@@ -110,7 +110,7 @@ class Training:
         return chosen(outputs, from_logits=bool(self.trace.facts["network"]["loss"]["from_logits"]))
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Return how sure rows of outputs are of each class, shape (rows, classes).
+        """Return the probabilities of the classes for rows of outputs, shape (rows, classes).
 
         Raises:
             SettingError: where there are no classes, or the loss makes no probabilities of outputs.
@@ -178,7 +178,7 @@ def end_point(like: Point, trace: Trace) -> Point:
 
 
 def predict(run: Training | Trace | str | Path, data: Any, *, probabilities: bool = False) -> np.ndarray:
-    """Return what a trained network predicts for new rows.
+    """Return the predictions of a trained network for new rows.
 
     Args:
         run: a training, its trace, or the folder that it was saved in; the network of a run that is still being
@@ -302,7 +302,7 @@ class Revival:
 
 @dataclass(frozen=True, eq=False)
 class UnitPass:
-    """What every unit of a network computes for one example, and the gradients that come back.
+    """The values of every unit of a network for one example, and their gradients.
 
     Arrays by layer are those of the layers with weights, in order.
 

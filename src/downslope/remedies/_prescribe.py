@@ -22,12 +22,12 @@ _PARTS = ("data", "model", "target", "validation", "loss", "start")  # of a save
 
 @door(PrescribeChoices)
 def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[PrescribeChoices]) -> Prescription:
-    """Find what mends a run: try remedies for what is wrong with it, and prove the best beside a control.
+    """Repair a run: try remedies for its problems, and prove the best beside a control.
 
-    Of a training, remedies race over a few of the steps, the likeliest first; those that lead are run in pairs with the
-    unchanged run, with fresh seeds, until the score on rows held back is higher beyond doubt; and the changes that were
-    needed are named. Of a descent, each remedy is tried once, and the best are compared from starts close by. A remedy
-    helped if the 95 % interval of the difference lies above 0 and the quantity that it was to move has moved.
+    For a training, remedies race over a few of the steps, the likeliest first; the leaders are run in pairs with the
+    unchanged run, with fresh seeds, until the score on held-back rows is significantly higher; the changes that were
+    needed are named. For a descent, each remedy is tried once, and the best are compared from nearby starts. A remedy
+    helped if the 95 % interval of the difference lies above 0 and the quantity that it targets has changed.
 
     Args:
         run: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained
@@ -35,11 +35,11 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
         **choices: as in `PrescribeChoices`.
 
     Returns:
-        The remedies that were tried, ranked, what they cost, and the changed plan or setup as `mended`. That nothing is
-        wrong, or that nothing helped, are answers as well.
+        The remedies that were tried, ranked, their cost, and the changed plan or setup as `mended`. That nothing is
+        wrong, or that nothing helped, are also results.
 
     Raises:
-        SettingError: for something that cannot be run again, or a number that makes no sense.
+        SettingError: for anything that cannot be run again, or an invalid number.
 
     References: Student, "The probable error of a mean", 1908.
 

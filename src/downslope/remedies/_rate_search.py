@@ -324,22 +324,22 @@ def find_learning_rate(
     start: Point = None,
     **choices: Unpack[RateSearchChoices],
 ) -> RateFinding:
-    """Find a learning rate, and check it by a short run before it is offered.
+    """Find a learning rate by two estimates, and check it by short runs.
 
-    The run itself is left as it is: trials are forks that begin where it begins, with its method, its schedule and its
+    The run itself is not changed: trials start where it starts, with its method, its schedule and its
     order of examples, and are discarded.
 
     Args:
-        run: a Plan; a Setup, or a Training, of which the setup is taken; or whatever `plan` takes.
-        start: the point at step 0, where `run` is an objective.
+        run: a Plan; a Setup; a Training, whose setup is used; or whatever `plan` takes.
+        start: the point at step 0, if `run` is an objective.
         **choices: as in `RateSearchChoices`; with a Plan, a Setup or a Training only `budget` and `progress`.
 
     Returns:
-        Range test, bound by curvature, checks, and the rate to take: the one whose loss is lowest at the end, the
-        smallest of equally good ones; None where none descends.
+        The range test, the bound by curvature, the checks, and the chosen rate: the one with the lowest final loss, the
+        smallest of equally good ones; None if no rate descends.
 
     Raises:
-        SettingError: for a method that takes no rate, a schedule that holds its own, or a stream that can be read only
+        SettingError: for a method without a learning rate, a schedule that includes one, or a stream readable only
             once.
         DownslopeError: as `plan` and `train`.
 

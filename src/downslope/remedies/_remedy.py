@@ -25,11 +25,11 @@ class Remedy:
     Args:
         name: its name in a sentence: "relu in the hidden layers".
         why: the theory, in a sentence, with its source.
-        changes: arguments of `train`, or of `plan`, that become others.
-        moves: the name of the quantity that it is to move, one of `quantity_names`.
+        changes: new values for arguments of `train` or of `plan`.
+        moves: the name of the quantity that it should change, one of `quantity_names`.
         symptom: the finding that it is for.
-        parts: the remedies that it is made of; none of a single one.
-        elements: of a remedy with a name of its own, the single changes that it bundles; none where it is one change.
+        parts: the remedies that it combines; empty for a single one.
+        elements: the single changes bundled in a named remedy; empty for a single change.
         key: the name of its maker; "" for a combination.
     """
 
@@ -47,20 +47,20 @@ class Remedy:
 
     @property
     def single_changes(self) -> tuple[Remedy, ...]:
-        """Its smallest parts, each of which can be left out alone."""
+        """Its smallest parts, each of which can be left out by itself."""
         if self.parts:
             return tuple(element for part in self.parts for element in part.single_changes)
         return self.elements or (self,)
 
     def with_other(self, other: Remedy) -> Remedy | None:
-        """Return both at once; None where they change the same thing to different ends, or one is part of the other."""
+        """Return both combined; None if they change the same argument differently, or one is part of the other."""
         if any(name in self.changes and not same(self.changes[name], value) for name, value in other.changes.items()):
             return None
         both = self.then(other)
         return None if len(both.changes) in (len(self.changes), len(other.changes)) else both
 
     def then(self, other: Remedy) -> Remedy:
-        """Return both at once, the other's changes where they differ; parts that it replaces whole are dropped."""
+        """Return both combined; the other's changes take precedence, and parts that it replaces whole are dropped."""
         kept = [part for part in self.parts or (self,) if not part.changes.keys() <= other.changes.keys()]
         parts = (*kept, *(other.parts or (other,)))
         return Remedy(

@@ -99,9 +99,9 @@ class Trial:
         remedy: the change.
         scores: of the changed runs, one a seed.
         effect: compared with the unchanged runs of the same seeds.
-        net: compared with all unchanged runs, those of other seeds as well: the improvement beyond luck.
-        before, after: the quantity that the remedy was to move, median over the seeds; None where it is not known.
-        steps: what the trial cost.
+        net: compared with all unchanged runs, including other seeds: the improvement beyond chance.
+        before, after: the quantity that the remedy should change, median over the seeds; None if unknown.
+        steps: the cost of the trial.
     """
 
     remedy: Remedy
@@ -114,12 +114,12 @@ class Trial:
 
     @property
     def moved(self) -> bool | None:
-        """Whether the quantity moved as it was to; None where it is not known."""
+        """Whether the quantity changed as it should; None if unknown."""
         return has_moved(self.remedy.moves, self.before, self.after)
 
     @property
     def helped(self) -> bool:
-        """Whether the score rose beyond doubt, beyond what other seeds do, with the quantity moved or not known."""
+        """Whether the score rose significantly, by more than between seeds, with the quantity changed or unknown."""
         return self.effect.low > 0 and self.net.low > 0 and self.moved is not False
 
 

@@ -46,7 +46,7 @@ def as_command(
     *arguments: Any,
     **options: Any,
 ) -> str | None:
-    """Return the command that does the same; None where a value has no words, such as a function or an array.
+    """Return the equivalent command; None if a value cannot be typed, such as a function or an array.
 
     Args:
         run: a plan, a setup, a training, or several with their seeds, a prescription, whose mended run is meant, the

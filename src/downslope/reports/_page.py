@@ -73,11 +73,11 @@ _NEEDLESS = re.compile(
 def report(
     trace: Trace | HasTrace, file: str | os.PathLike[str] | None = None, diagnosis: Diagnosis | None = None
 ) -> str:
-    """Return a report on a run as HTML that needs no other file, and write it if a file is named.
+    """Return a report on a run as self-contained HTML, and write it to a file if one is given.
 
     Args:
         trace: the trace of a descent or a training, or a result that holds one, such as a Training.
-        file: where to write it; the name must end in .html.
+        file: the file to write; its name must end in .html.
         diagnosis: the findings to show; those of `diagnose` if None.
 
     Raises:

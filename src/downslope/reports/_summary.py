@@ -29,7 +29,7 @@ Table = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in words and small tables.
+    """A summary of a run in words and small tables.
 
     Args:
         trace: the trace of a descent or a training; the properties on networks and evaluations are empty for a descent.
@@ -46,7 +46,7 @@ class Summary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was read of the data and decided; nothing for runs of old versions."""
+        """How the data were read; empty for runs of old versions."""
         return tuple(map(str, self.trace.facts.get("notes") or ()))
 
     @property
@@ -152,7 +152,7 @@ class Summary:
 
 
 def summary(trace: Trace | HasTrace) -> Summary:
-    """Return a run in words and small tables.
+    """Return a summary of a run in words and small tables.
 
     Args:
         trace: the trace of a descent or a training, or a result that holds one, such as a Training.

@@ -56,7 +56,7 @@ def format_of(name: str) -> Format | None:
 
 
 def table_suffixes(use: Literal["read", "write"] = "read") -> tuple[str, ...]:
-    """Return the suffixes of files that can be read, or written, as tables.
+    """Return the suffixes of files that can be read or written as tables.
 
     >>> table_suffixes("write")
     ('.csv', '.txt', '.tsv', '.tab', '.parquet', '.pq', '.arrow', '.feather', '.ipc', '.json', '.jsonl', '.ndjson')

@@ -29,7 +29,7 @@ def read_table(source: Any, **choices: Any) -> Table:
         source: the path of a file; a mapping of names to sequences; a frame of Polars, pandas or Arrow; an array of
             NumPy, or rows; or a file that is open for reading. The examples `houses.csv` and `coffee.csv` ship with the
             package and are read by their bare names.
-        **choices: what is decided otherwise than the table itself suggests: `separator`, `decimal`, `thousands`,
+        **choices: options that override automatic detection: `separator`, `decimal`, `thousands`,
             `names`, `units`, `skip`, `comment`, `encoding`, `sheet`, `index`, `dates`, `missing`.
 
     Raises:
@@ -61,7 +61,7 @@ def read_table(source: Any, **choices: Any) -> Table:
 
 
 def read_cells(file: str | Path, **choices: Any) -> Mapping[str, Any]:
-    """Return the columns of a file as they stand in it: text of a format without types, else Polars series.
+    """Return the columns of a file unconverted: text for a format without types, else Polars series.
 
     Raises:
         DataError: for a file that cannot be read as a table.
@@ -112,15 +112,15 @@ def _path(file: Any) -> Path:
 
 
 def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
-    """Write a table into a file, in the format that the file's name ends in.
+    """Write a table to a file, in the format of the file's suffix.
 
     Args:
         table: a `Table`, a mapping of names to columns, or a Polars frame.
-        file: CSV, TSV, Parquet or JSON; its parents are made.
+        file: CSV, TSV, Parquet or JSON; its parents are created.
         infer: whether columns of text whose cells are all numbers are written as numbers, in a format with types.
 
     Raises:
-        SettingError: for a name that ends in nothing that is known.
+        SettingError: for an unknown suffix.
         DataError: for a file that cannot be written.
     """
     import polars

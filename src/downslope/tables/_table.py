@@ -26,17 +26,17 @@ class TableColumn:
     """A column of a table.
 
     Args:
-        name: its name, as it stands in the heading.
+        name: its name, as in the heading.
         cells: shape (rows,). Numbers are float64, NaN where they are missing; truths are 1 and 0; dates are the time
             elapsed since `clock.first`, in `clock.unit`; text is objects. In a column of text that is mostly numbers,
             those are floats.
         kind: "number", "text", "truth" or "date".
-        number: where it stands in its source, counted from 1.
+        number: its position in the source, counted from 1.
         unit: its unit, as written in the heading or in a row of units; "" where there is none.
-        clock: how time is counted, for dates.
+        clock: the unit and origin of time, for dates.
         instants: the dates themselves in UTC, shape (rows,), for dates.
-        notes: sentences on how its cells were read, for whoever uses it.
-        fault: why it cannot be used, as a message and a hint; None where it can.
+        notes: sentences on how its cells were read, reported if the column is used.
+        fault: why it cannot be used, as a message and a hint; None if it can.
         words: how the cells of a column of truths are spelt, for 0 and for 1: ("no", "yes"); None for false and true.
     """
 
@@ -60,7 +60,7 @@ class TableColumn:
 
     @property
     def labels(self) -> np.ndarray:
-        """Its cells as people read them: truths in their own words, None where they are missing, shape (rows,)."""
+        """Its cells as people read them: truth values in their own words, None if missing, shape (rows,)."""
         if self.words is None:
             return self.cells
         spelt = [None if cell != cell else self.words[int(cell)] for cell in self.cells.tolist()]
@@ -70,11 +70,11 @@ class TableColumn:
 
     @property
     def typed_name(self) -> str:
-        """Its name as it is typed in a formula: in backquotes where it is no single word."""
+        """Its name as typed in a formula: in backquotes unless it is a single word."""
         return typed(self.name)
 
     def counted_in(self, clock: Clock) -> TableColumn:
-        """Return a column of dates with its time counted by a clock."""
+        """Return a column of dates with its time counted in another unit."""
         if self.instants is None:
             raise DataError(f"column {self.name} holds no dates, so no {clock.unit} can be counted")
         notes = tuple(note for note in self.notes if self.clock is None or note != self.clock.sentence(self.name))
@@ -89,10 +89,10 @@ class Table(Mapping[str, np.ndarray]):
     Args:
         columns: in order.
         source: the name of the file, for errors; "" where there is none.
-        read: how a file was understood (separator, decimal sign, lines), as plain data; empty where there was nothing
+        read: how a file was read (separator, decimal mark, lines), as plain data; empty if there was nothing
             to decide.
-        notes: sentences on what was decided that is not the usual.
-        lines: the line, or the row of the sheet, in which each row stands, counted from 1, shape (rows,); None where
+        notes: sentences on unusual decisions.
+        lines: the line of the file, or the row of the sheet, of each row, counted from 1, shape (rows,); None if
             there are none.
     """
 
@@ -164,7 +164,7 @@ class Table(Mapping[str, np.ndarray]):
 
     @property
     def units(self) -> dict[str, str]:
-        """The units that headings, rows of units and clocks give, by column."""
+        """The units from headings, rows of units and clocks, by column."""
         clocks = {column.name: column.clock.unit for column in self.columns if column.clock is not None}
         return {column.name: column.unit for column in self.columns if column.unit} | clocks
 
@@ -177,7 +177,7 @@ class Table(Mapping[str, np.ndarray]):
         return self._by_name[name]
 
     def name_of(self, text: str, what: str = "column") -> str:
-        """Return the name of the column that a text names: whole, in backquotes, or by its plain part.
+        """Return the name of the column that a text refers to: in full, in backquotes, or by its plain part.
 
         Raises:
             DataError: for a text that names no column, or several.
@@ -191,12 +191,12 @@ class Table(Mapping[str, np.ndarray]):
         return tuple(dict.fromkeys((*self.notes, *own)))
 
     def counted_in(self, clocks: Mapping[str, Clock]) -> Table:
-        """Return the table with the time of some columns of dates counted by other clocks."""
+        """Return the table with the time in some columns of dates counted in other units."""
         columns = (c.counted_in(clocks[c.name]) if c.name in clocks else c for c in self.columns)
         return replace(self, columns=tuple(columns))
 
     def cell_name(self, row: int, column: str) -> str:
-        """Return how errors call a cell: by its row, its line where that is not the next, and its column."""
+        """Return the name of a cell in errors: its row, its line if that differs, and its column."""
         line = None if self.lines is None else int(self.lines[row])
         where = "" if line is None or line == row + 2 else f" (line {line})"
         return f"row {row + 1}{where}, column {column}"

@@ -21,7 +21,7 @@ class BatchPlan(TypedDict, total=False):
 
 
 class TracePlan(TypedDict, total=False):
-    """What was to be done."""
+    """The keys of a trace's plan."""
 
     read_as: Annotated[str, "the objective in words, the title of pictures and reports"]
     method: Annotated[str, "the method's name: `adam`, `gradient descent`, …"]
@@ -200,7 +200,7 @@ class LayoutFacts(TypedDict, total=False):
 
 
 class TraceFacts(TypedDict, total=False):
-    """What was measured once."""
+    """The keys of a trace's facts, which are measured once."""
 
     data: Annotated[DataFacts, "the rows"]
     network: Annotated[NetworkFacts, "the network"]

@@ -35,7 +35,7 @@ _WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read a folder 
 def load(folder: str | os.PathLike[str], *, damaged: Damaged = "refuse") -> Trace:
     """Load a saved trace; it equals the original to the last bit.
 
-    Every file has a checksum, which is compared. A trace that was saved before there were checksums is loaded with a
+    The checksum of every file is verified. A trace that was saved before checksums were introduced is loaded with a
     caveat.
 
     A trace that is still being written, or whose writer was interrupted, can be loaded as well. It holds all rows
@@ -44,7 +44,7 @@ def load(folder: str | os.PathLike[str], *, damaged: Damaged = "refuse") -> Trac
 
     Args:
         folder: a folder written by `save`, or by a training with `save=`.
-        damaged: what to do with a damaged run. "refuse" raises; "keep" returns the rows before the damage, says in
+        damaged: how to treat a damaged run. "refuse" raises; "keep" returns the rows before the damage, says in
             `caveats` what is missing, and puts NaN in place of points that are. A run whose `trace.json` is damaged is
             always refused.
 

@@ -64,7 +64,7 @@ def save(trace: Trace | HasTrace, folder: str | os.PathLike[str], attached: Atta
 
     Args:
         trace: the trace, or a result that holds one.
-        folder: the folder; its parents are created. A symbolic link is followed, and stays.
+        folder: the folder; its parents are created. A symbolic link is followed and kept.
         attached: what else belongs to the result.
 
     Returns:

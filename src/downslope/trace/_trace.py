@@ -70,7 +70,7 @@ class Outcome(enum.Enum):
 class Spectrum:
     """The curvature at one recorded step: eigenvalues of the Hessian, and the two extreme eigenvectors.
 
-    Each eigenvector is as large as the point. Of a training only the first and the last finite spectrum keep them.
+    Eigenvectors are as large as the point. In a training, only the first and the last finite spectrum keep them.
 
     Args:
         step: the step at which it was measured.
@@ -124,7 +124,7 @@ class Trace:
         part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they
             follow from the coordinates.
         start: the point at step 0, an array by part.
-        end: the last finite point, an array by part; where the best evaluation was kept (`facts["kept"]`), the point of
+        end: the last finite point, an array by part; if the best evaluation was kept (`facts["kept"]`), the point of
             that.
         spectra: measured curvature, by ascending step: normally at the start and the end.
         plan: the description of the plan, plain data: `objective`, `read_as`, `method`, `learning_rate`, `steps`, …
@@ -140,10 +140,10 @@ class Trace:
             `activation_deviation`, `saturated_share`, `dead_share`, `activation_gradient_norm`.
         metrics: `step` and the evaluations there, by name: `training_loss`, `validation_accuracy`, …; NaN where one was
             not measured.
-        facts: plain data measured once: on the data, the network, the loss, the cost of recording; of a formula, what
-            its values do around the end (`surroundings`), and the rates and the schedule that were tried for advice
+        facts: plain data measured once: on the data, the network, the loss, the cost of recording; for a formula, how
+            its values behave around the end (`surroundings`), and the rates and the schedule that were tried for advice
             (`rates_tried`, `decay_tried`).
-        caveats: what a loaded trace lacks, as sentences: rows or points that were damaged, or checksums.
+        caveats: data that a loaded trace lacks, as sentences: damaged rows or points, or checksums.
     """
 
     outcome: Outcome
@@ -180,7 +180,7 @@ class Trace:
 
     @property
     def coordinate_headings(self) -> tuple[str, ...]:
-        """The names of the coordinates in `steps`: `coordinate(value)` for one that has the name of another column."""
+        """The names of the coordinates in `steps`: `coordinate(value)` if another column has the name."""
         return coordinate_headings(self.coordinate_names)
 
     @functools.cached_property
@@ -210,7 +210,7 @@ class Trace:
 
     @property
     def ending(self) -> str:
-        """How the descent ended: its outcome as a sentence, and the step of the end where it is an earlier one."""
+        """How the descent ended: its outcome as a sentence, and the step of `end` if that is an earlier one."""
         sentence = self.outcome.value
         if self.outcome is Outcome.STEPS_USED:
             steps = self.steps_taken
@@ -222,23 +222,23 @@ class Trace:
 
     @property
     def last_step(self) -> int:
-        """The step of the last row, which is the number of steps that led to a recorded point."""
+        """The step of the last row: the number of steps that led to a recorded point."""
         return int(self.recorded["step"][-1]) if len(self) else 0
 
     @property
     def steps_taken(self) -> int:
-        """The number of steps taken: of a watched loop one more than `last_step`, since nobody evaluates its end."""
+        """The number of steps taken; for a watched loop, one more than `last_step`, since its end is not evaluated."""
         if not len(self) or self.outcome is Outcome.NOT_FINITE:
             return self.last_step
         return self.last_step + int(self.facts.get("unrecorded_steps") or 0)
 
     @property
     def end_step(self) -> int:
-        """The step whose point `end` is: the last, or that of the best evaluation where this was kept."""
+        """The step of the point `end`: the last, or that of the best evaluation if this was kept."""
         return int((self.facts.get("kept") or {}).get("step", self.last_step))
 
     def at_end(self, name: str) -> float:
-        """Return an evaluation of the point `end`, the last one there is up to its step; NaN for none."""
+        """Return an evaluation at the point `end`, the latest one up to its step; NaN for none."""
         column = np.asarray(self.metrics.get(name, ()), float)
         rows = len(column)
         # Only a point that was kept has later evaluations; those of a run that goes on may be ahead of its last row.
@@ -255,7 +255,7 @@ class Trace:
 
     @property
     def is_training(self) -> bool:
-        """Whether it is of a training over examples, by anything that only these record; also a log without a point."""
+        """Whether it records a training over examples; true for the log of a training, too."""
         recorded = self.plan.get("batches") or self.metrics or self.layer_names
         return bool(recorded) or not self.facts.keys().isdisjoint(("network", "data")) or not self.start
 

@@ -37,10 +37,10 @@ def trace_from(
     facts: TraceFacts | None = None,
     outcome: Outcome | OutcomeName | None = None,
 ) -> Trace:
-    """Make a trace of a training from its numbers, whatever recorded them, to be diagnosed, drawn, saved and reported.
+    """Make a trace from the numbers of a training that another program recorded.
 
     Only the loss is needed. A check that lacks a column or a fact is listed in `Diagnosis.not_run`, with its name.
-    None, a null of Polars and a masked number stand for what was not measured; NaN and ∞ for numbers that are not
+    None, a Polars null and a masked number mean "not measured"; NaN and ∞ mean measured but not
     finite.
 
     Args:
@@ -54,8 +54,8 @@ def trace_from(
         looks: the steps of the rows of `parts` and `layers`; those of `steps` if None.
         start: the weights at the first step, an array by part.
         end: the weights at the last step, an array by part.
-        plan: what was to be done; see `TracePlan` for its keys.
-        facts: what was measured once; see `TraceFacts` for its keys.
+        plan: the plan of the training; see `TracePlan` for the keys.
+        facts: facts that were measured once; see `TraceFacts` for the keys.
         outcome: how it ended. If None, `not_finite` where the loss is not finite from some row to the end, else
             `steps_used`.
 

@@ -92,15 +92,15 @@ class Follower(Protocol):
 
 
 class Watch:
-    """A training that is watched; a context manager, which closes at the end.
+    """The recording of a training; a context manager, which closes at the end.
 
     Created by `watch`.
 
     Args:
         rows: the rows so far.
-        instrument: what looks into the training; None for scalars alone.
-        flush: the rows after which what is pending is written.
-        followers: what gets the trace as it grows.
+        instrument: the part that records the layers; None for scalars alone.
+        flush: the number of pending rows after which they are written.
+        followers: the trackers that receive the trace as it grows.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Watch:
         self.close(Outcome.INTERRUPTED if kind is not None else None)
 
     def loss(self, value: Loss) -> Loss:
-        """Record the loss of a batch, and return it; between forward and backward, once a micro-batch.
+        """Record the loss of a batch, and return it; call it between forward and backward pass, once per micro-batch.
 
         Raises:
             SettingError: for a watch of scalars alone.
@@ -138,17 +138,17 @@ class Watch:
         return value
 
     def step(self, state: Any, model: Any = None) -> None:
-        """Record what a step of a loop of JAX left in the optimizer's state; or several steps, as of a scan.
+        """Record the rows that one or several steps of a JAX loop left in the optimizer's state.
 
-        It may be called after each step: nothing is read back before the state is full.
+        It may be called after each step: nothing is read back until the state is full.
 
         Args:
-            state: the state of the transformation that `ds.recorded` returned, or what holds it: that of a chain, a
-                `TrainState` of Flax, an `Optimizer` of Flax NNX.
-            model: the weights after the step, in the form that the watch was begun with; None for no look at them.
+            state: the state of the transformation from `ds.recorded`, or an object that holds it: the state of a chain,
+                a `TrainState` of Flax, an `Optimizer` of Flax NNX.
+            model: the weights after the step, in the same form as at the start; None to skip them.
 
         Raises:
-            SettingError: for a watch of anything but a loop of JAX, or a state without rows.
+            SettingError: for a watch of anything but a JAX loop, or a state without rows.
         """
         take = getattr(self._instrument, "step", None)
         if take is None:
@@ -171,17 +171,17 @@ class Watch:
         update_norm: float | None = None,
         learning_rate: float | None = None,
     ) -> None:
-        """Record a step by its scalars alone, for a loop of any framework.
+        """Record a step by its scalars, for a loop in any framework.
 
         Args:
-            step: the number of the step, above that of the row before.
+            step: the number of the step, higher than in the previous row.
             loss: its loss, a number.
             gradient_norm: the norm of its gradient.
             update_norm: the norm of the change of the weights.
             learning_rate: its rate.
 
         Raises:
-            SettingError: for a step that does not ascend, or anything that is no number.
+            SettingError: for a step that does not ascend, or a value that is not a number.
 
         >>> scalars = watch()
         >>> for step in range(3):
@@ -197,10 +197,10 @@ class Watch:
         self._after(len(self._rows))
 
     def evaluation(self, *, step: int | None = None, **measured: float) -> None:
-        """Record what whole sets score now: `validation_loss`, `validation_accuracy`, `training_r2`, ….
+        """Record an evaluation over whole sets: `validation_loss`, `validation_accuracy`, `training_r2`, ….
 
         Args:
-            step: the steps taken so far, if not those of the watch.
+            step: the number of steps taken so far, if it differs from that of the watch.
             measured: the measurements by name. `validation_rows` and `training_rows`, how many rows these are, are kept
                 as facts: with them a diagnosis knows how sure a score is.
 
@@ -268,7 +268,7 @@ class Watch:
 
     @property
     def trace(self) -> Trace:
-        """The trace so far; after `close` the finished one."""
+        """The trace so far; after `close`, the finished trace."""
         if self._closed is not None:
             return self._closed
         if self._instrument is not None:
@@ -313,14 +313,14 @@ class Watch:
             self._rows.measure(self._now(), score)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is needed to go on with these rows, as plain data, to be saved beside model and optimizer."""
+        """Return the state of the watch as plain data, to be saved beside model and optimizer."""
         if self._instrument is not None:
             self._instrument.flush()
         step = self._instrument.next_step if self._instrument is not None else None
         return {**self._rows.state(), "next_step": step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state: rows after it are dropped, also in the folder.
+        """Continue from a state: later rows are dropped, also in the folder.
 
         Raises:
             SettingError: for anything but a state, or after the first row.
@@ -344,17 +344,17 @@ def watch(
     folder: str | os.PathLike[str] | None = None,
     **choices: Unpack[WatchChoices],
 ) -> Watch:
-    """Watch a training that your own loop runs: record what `train` records, without a change to the loop.
+    """Record a training that your own loop runs, as `train` would, without changing its results.
 
     Args:
-        model: the model, a `torch.nn.Module`; of a loop of JAX the weights before the first step, a tree of arrays, an
-            Equinox or a Flax NNX module. None to take scalars alone, by `Watch.row`.
-        optimizer: its optimizer, or a list of them; of a loop of JAX the transformation of `ds.recorded`.
-        folder: the folder that the run is written into, which the lab follows; None to keep it in memory.
+        model: the model, a `torch.nn.Module`; for a JAX loop, the weights before the first step: a tree of arrays, an
+            Equinox or a Flax NNX module. None to record only scalars, by `Watch.row`.
+        optimizer: its optimizer, or a list of them; for a JAX loop, the transformation from `ds.recorded`.
+        folder: the folder to which the run is written and which the lab can follow; None to keep it in memory.
         **choices: as in `WatchChoices`.
 
     Raises:
-        SettingError: for a model of a framework that is not known, or a choice out of range.
+        SettingError: for a model of an unknown framework, or a choice out of range.
     """
     return begin_watch(functools.partial(_instrument, model, optimizer), folder, **choices)
 

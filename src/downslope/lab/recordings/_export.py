@@ -33,11 +33,11 @@ def export(
     few rates. What was not recorded is disabled on the page. A chapter, and the page Descend, take at most 1 MB.
 
     Args:
-        file: where to, its name ending in .html.
+        file: the file to write; its name must end in .html.
         formula: the formula of the page Descend; None for the course.
         start: the first start, by variable; one that suits the formula if None.
         learning_rate: the first rate; one that suits start and method if None.
-        method: how to descend.
+        method: the method.
         steps: the largest number of steps.
         chapter: the number or the id of the only chapter to write; None for all.
         language: the only language of the course, such as "de"; None for all, of which the browser's is shown.

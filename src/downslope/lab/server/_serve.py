@@ -239,7 +239,7 @@ def serve(
     allow_origins: Iterable[str] = (),
     embed: Iterable[str] = (),
 ) -> None:
-    """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
+    """Open the lab, a local page to watch, drag and understand descents; end it with Ctrl-C.
 
     Args:
         host: address to bind: "127.0.0.1" for this machine alone, "0.0.0.0" for all addresses of this machine.
@@ -251,7 +251,7 @@ def serve(
         runs: folder to search for saved runs (3 levels).
         scheduler: address of a Dask scheduler, over whose workers races and prescriptions are spread.
         base_url: path under which a proxy shows the lab, such as "/user/ada/proxy/8765/".
-        allow_hosts: more names, exact, by which requests may call the lab: "hub.example.org", or with a port.
+        allow_hosts: further host names of the lab, matched exactly: "hub.example.org", or with a port.
         allow_origins: more origins, exact, of its pages: "https://hub.example.org". Their names are allowed as well.
         embed: origins, exact, of the pages that may show the lab in a frame: "https://moodle.example.org".
 

@@ -197,7 +197,7 @@ def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int =
         seed: seed of the weights.
 
     Raises:
-        SettingError: for layers that make no sense, or do not fit the shape that reaches them.
+        SettingError: for invalid layers, or layers that do not fit the shape of their inputs.
 
     >>> from downslope import Dense
     >>> small = network(2, [Dense(8, "tanh"), Dense(1)])

@@ -35,22 +35,22 @@ _SHOWN = 4  # logs that a message names
 
 
 def read_log(place: str | os.PathLike[str], *, names: Mapping[str, str] | None = None) -> Trace:
-    """Read the log that a training left, as a trace to be diagnosed, drawn, saved and reported.
+    """Read the log of a finished training as a trace.
 
-    Known are `trainer_state.json` of Hugging Face, Lightning's `metrics.csv` and other tables, Keras' history and
-    CSVLogger, event files of TensorBoard, `run-….wandb` of W&B, MLflow's file store, folders of DVCLive, rows of JSON,
-    and lines of text. None of these libraries is needed. The format is recognised by its content.
+    Supported are Hugging Face's `trainer_state.json`, Lightning's `metrics.csv` and other tables, Keras's history and
+    CSVLogger, TensorBoard event files, W&B's `run-….wandb`, MLflow's file store, DVCLive folders, JSON lines, and lines
+    of text. None of these libraries is needed. The format is recognised by its content.
 
-    The log may hold several runs, as of a training that was started again; the last one is read. What was chosen and
-    left out stands in `facts["notes"]` and `caveats` of the trace.
+    If the log holds several runs, as of a restarted training, the last one is read. What was chosen and
+    left out is in `facts["notes"]` and `caveats` of the trace.
 
     Args:
         place: a file, or the folder of a run that holds one.
-        names: which column is what, where its name does not say: `{"loss": "my_total", "validation_loss": "held"}`;
+        names: the roles of columns whose names do not show them: `{"loss": "my_total", "validation_loss": "held"}`;
             also "step", "learning_rate", "gradient_norm", `validation_accuracy`, ….
 
     Raises:
-        DataError: for what is no log, holds no loss, or cannot be read; says why.
+        DataError: for a file that is not a log, holds no loss, or cannot be read; says why.
         SettingError: for `names` that the log does not have.
     """
     if not isinstance(place, str | os.PathLike):

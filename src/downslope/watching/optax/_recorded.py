@@ -107,15 +107,15 @@ def recorded(
     k-th step also records the norms of parameters, gradients and updates by part. `recorded_rows` reads them.
 
     Args:
-        transformation: the transformation, such as `optax.adam(1e-3)`. Gradients are recorded as they reach it: what
-            clips them belongs inside.
-        every: steps from one look at the parts to the next; 0 for none.
-        capacity: the steps that the state holds. Older ones are overwritten: read them at least as often.
-        learning_rate: the rate, or the schedule of the step's number, that the transformation was made with. Left out,
-            it is recorded where the state shows it, as under `optax.inject_hyperparams`.
+        transformation: the transformation, such as `optax.adam(1e-3)`. Gradients are recorded as it gets them: clipping
+            belongs inside.
+        every: steps between records of the parts; 0 for none.
+        capacity: the number of steps that the state holds. Older ones are overwritten, so read them at least as often.
+        learning_rate: the transformation's rate or schedule. If omitted,
+            it is recorded if the state contains it, as with `optax.inject_hyperparams`.
 
     Raises:
-        SettingError: for anything but a transformation, and for numbers that make no sense.
+        SettingError: for anything but a transformation, and for invalid numbers.
 
     >>> import numpy as np, optax
     >>> tx = recorded(optax.sgd(0.1), every=2, capacity=4)
@@ -156,7 +156,7 @@ def recorded_rows(state: Tree, *, run: int | None = None) -> RecordedRows:
     Args:
         state: its state, as the last step returned it, or what holds it: the state of a chain, a `TrainState` of Flax,
             an `Optimizer` of Flax NNX.
-        run: which run, where a loop maps several side by side, as `vmap` over seeds does.
+        run: the index of the run, if a loop maps several in parallel, like `vmap` over seeds.
 
     Raises:
         SettingError: if there is not exactly one such state, or it was donated to a later step.

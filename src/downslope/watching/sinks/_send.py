@@ -19,11 +19,11 @@ _EXAMPLE = 'ds.send(trace, "tensorboard:logs")'
 
 
 def send(trace: Trace | HasTrace, target: str, *, name: str | None = None) -> str:
-    """Send a trace to TensorBoard, Weights & Biases or MLflow, by their own libraries.
+    """Send a trace to TensorBoard, Weights & Biases or MLflow through their own libraries.
 
     The loss, the norms of gradient and update, the rate and the evaluations are sent by step under their names, those
     of layers as `layer/<layer>/<quantity>`, and each verdict of `diagnose` as a text, `verdict/<symptom>`. The
-    trackers get copies: the trace stays the record.
+    trackers receive copies: the trace remains the record.
 
     Args:
         trace: the trace, or a result that holds one.
@@ -32,7 +32,7 @@ def send(trace: Trace | HasTrace, target: str, *, name: str | None = None) -> st
         name: the name of the run there.
 
     Returns:
-        Where it can be seen: the folder, the address or folder of the run, the identifier of the run.
+        The location of the run: its folder, address or identifier.
 
     Raises:
         SettingError: for a target that is none of these.
