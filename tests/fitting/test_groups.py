@@ -214,3 +214,14 @@ def test_groups_are_called_as_their_cells_are_spelt() -> None:
     fit = ds.fit("y = a + b×x", table, by="smoker")
     assert fit.values == pytest.approx({"a[Ja]": 1, "a[Nein]": 2, "b[Ja]": 1, "b[Nein]": 2})
     assert fit.predict({"smoker": ["Nein"], "x": [10]}).value == pytest.approx([22])
+
+
+def test_merged_cells_name_the_group_of_all_their_rows() -> None:
+    data = {"group": ["A", None, None, "B", "", ""], "x": [0, 1, 2, 0, 1, 2], "y": [1, 3, 5.1, 2, 3, 4.1]}
+    fit = ds.fit("y = a + b x", data, by="group")
+    assert fit["b[A]"] == pytest.approx(2.05)
+    assert fit["b[B]"] == pytest.approx(1.05)
+    assert "group: an empty cell belongs to the group above it, as of merged cells" in fit.notes
+    # A name that comes again, or in every row but one, is no merged cell.
+    data["group"] = ["A", "A", None, "B", "B", "B"]
+    assert ds.fit("y = a + b x", data, by="group", shared="b").left_out == (3,)

@@ -43,6 +43,9 @@ def column(cells: list[str], **choices: Any) -> Table:
         (["<0.5", "2", ">100"], [NAN, 2, NAN]),
         (["True", "FALSE", ""], [1, 0, NAN]),
         (["1.5×10^3", "2"], [1500, 2]),
+        (["2.5·10⁻³", "2"], [0.0025, 2]),
+        (['="1.5"', '="-2"'], [1.5, -2]),
+        (["5-", "1.234,50-", "3,5"], [-5, -1234.5, 3.5]),
     ],
 )
 def test_numbers_in_the_notations_people_have(cells: list[str], numbers: list[float]) -> None:
@@ -119,6 +122,11 @@ def test_times_and_offsets() -> None:
     summer = ["2024-03-31T01:00:00+01:00", "2024-03-31T04:00:00+02:00"]  # the clock jumps between them
     assert column(summer)["v"].tolist() == [0, 2 / 24]
     assert column(["23:30", "00:30"])["v"].tolist() == [0, 1 / 24]
+    assert column(["20240105T063000Z", "20240105T123000+0200"])["v"].tolist() == [0, 4 / 24]
+    assert column(["20240105 06:30:00", "20240106 06:30:00"])["v"].tolist() == [0, 1]
+    digits = column(["20240105", "20240106"])
+    assert digits["v"].tolist() == [20240105, 20240106]
+    assert digits.notes_on(["v"]) == ("v: 20240105 is read as a number; write 2024-01-05 if it is a day",)
     unix = ["Sat Jan 20 06:30:00 2024", "Sun Jan 21 06:30:00 UTC 2024", "Tue Jan  2 18:30:00 2024"]
     assert column(unix)["v"].tolist() == [0, 1, -17.5]
     assert column(["11:00 PM", "11:30 PM"])["v"].tolist() == [0, 0.5 / 24]

@@ -99,6 +99,9 @@ def test_a_layout_is_a_function_of_lines() -> None:
         (["a,1,2,3", "b,2,4,6", "c,3,6,9"], ()),  # numbers of a row are no names
         (["#POINTS= (XY..XY)", "1, 2", "2, 3"], ()),
         (["# columns: x y", "1 2", "2 3"], ("x", "y")),
+        (["\u200bx\u00a0(s),\ufeffy", "1,2", "2,3"], ("\u200bx\u00a0(s)", "\ufeffy")),
+        (["a title", "1,2", "2,3", "3,4"], ()),  # one name for two columns of numbers would cost the first of them
+        (["y", "a 2", "b 3"], ("y",)),
         (["day,y", "Sat Jan 20 06:30:00 2024,1", "Sun Jan 21 06:30:00 2024,2"], ("day", "y")),
     ],
 )
@@ -138,6 +141,19 @@ def test_no_row_above_a_remark_is_lost(text: str, names: list[str], words: str |
         return
     with pytest.raises(ds.DataError, match=words):
         ds.fit("y = a", ds.read_table(file))
+
+
+def test_names_are_as_they_are_seen(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("\ufeff\ufeffx\u00a0(s),y\u200b\n1,2\n2,3\n", encoding="utf-8")
+    assert list(ds.read_table(file)) == ["x (s)", "y"]
+
+
+def test_lines_drawn_between_rows_are_skipped(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("+---+---+\n| x | y |\n+===+===+\n| 1 | 2 |\n+---+---+\n| 2 | 3 |\n+---+---+\n", encoding="utf-8")
+    table = ds.read_table(file)
+    assert (table["x"].tolist(), table["y"].tolist()) == ([1, 2], [2, 3])
 
 
 def test_remarks_after_numbers_are_left_out_and_said(tmp_path: Path) -> None:

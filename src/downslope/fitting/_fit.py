@@ -22,7 +22,7 @@ from downslope.fitting._findings import findings_of
 from downslope.fitting._function_model import function_equation, start_from
 from downslope.fitting._grouped import StartedFit, grouped_task, is_joint, joint, side_by_side
 from downslope.fitting._grouped_fit import GroupedFit
-from downslope.fitting._groups import checked_shared, group_columns, plain_names, shared_names
+from downslope.fitting._groups import checked_shared, group_columns, plain_names, shared_names, with_merged_cells
 from downslope.fitting._inference import with_intervals
 from downslope.fitting._likelihoods import LIKELIHOODS, check_choices, check_measured, information_factor
 from downslope.fitting._model import EquationModel, in_units, model_of
@@ -148,6 +148,7 @@ def _over_table(
     about_rows = (chosen["sigma"], chosen["weights"], *named_deviations(chosen["sigma_x"]))
     columns = [column for column in about_rows if isinstance(column, str)]
     by = () if chosen["by"] is None else group_columns(chosen["by"], table)
+    table = with_merged_cells(table, by) if by else table
     shared = shared_names(chosen["shared"])
     if shared and not by:
         raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')

@@ -19,7 +19,7 @@ from downslope._types import Columns
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._model import EquationModel
 from downslope.formulas import Equation, Name, names_in, product_of, sum_of, with_trees
-from downslope.tables import Table, is_missing, listed, texts_of
+from downslope.tables import Table, TableColumn, is_missing, listed, texts_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,30 @@ def _listed_names(names: Any, known: Collection[str]) -> Any:
     if not isinstance(names, str):
         return names
     return (names,) if names in known else tuple(name.strip() for name in names.split(","))
+
+
+def with_merged_cells(table: Table, by: tuple[str, ...]) -> Table:
+    """Return a table whose columns of groups have a cell in every row, where merged cells left it to the first one.
+
+    A note says so. Cells are merged if each name stands once, with an empty cell below it.
+    """
+    merged = [column for column in table.columns if column.name in by and _has_merged_cells(column)]
+    columns = [_filled_down(column) if column in merged else column for column in table.columns]
+    notes = [f"{column.name}: an empty cell belongs to the group above it, as of merged cells" for column in merged]
+    return replace(table, columns=tuple(columns), notes=(*table.notes, *notes))
+
+
+def _has_merged_cells(column: TableColumn) -> bool:
+    missing = column.missing
+    if column.fault is not None or missing[0] or not missing[-1]:
+        return False
+    names = np.flatnonzero(~missing)
+    return bool(missing[names + 1].all()) and len({*column.cells[names].tolist()}) == len(names)
+
+
+def _filled_down(column: TableColumn) -> TableColumn:
+    missing = column.missing
+    return replace(column, cells=column.cells[np.maximum.accumulate(np.where(missing, 0, np.arange(len(missing))))])
 
 
 def groups_of(table: Columns, by: tuple[str, ...]) -> Groups:

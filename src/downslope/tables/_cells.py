@@ -40,7 +40,7 @@ PLUS_MINUS = r"(?:±|\+/-|\+-)"
 _MONEY = rf"(?:[{CURRENCIES}]|(?:{CODES})\b)"
 _NUMBER = re.compile(
     rf"[<>≤≥]?\s*[-+−–]?\s*{_MONEY}?\s*[-+−–]?{_DIGITS}(?:\(\d{{1,3}}\))?(?:[eEdD][-+−]?\d+)?(?:\s*{PLUS_MINUS}\s*{_DIGITS})?"
-    rf"\s*(?:%|‰|{_MONEY})?|\(\s*(?:{_MONEY}\s*{_DIGITS}|\d[\d.,]+)\s*\)|[-+]?(?:inf|infinity|∞)",
+    rf"\s*(?:%|‰|-|{_MONEY})?|\(\s*(?:{_MONEY}\s*{_DIGITS}|\d[\d.,]+)\s*\)|[-+]?(?:inf|infinity|∞)",
     re.IGNORECASE,
 )
 _TRUTH = re.compile(r"true|false|wahr|falsch|vrai|faux", re.IGNORECASE)
@@ -60,6 +60,7 @@ _MONTH = rf"(?:{'|'.join(MONTHS)})[a-zé]*\.?"
 _DAY = re.compile(
     rf"(?:[a-z]{{3,9}},?\s)?(?:\d{{4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,2}})?|\d{{1,2}}[-/.]\d{{1,2}}[-/.](?:\d{{4}}|\d{{2}})"
     rf"|\d{{1,2}}\.?[-/\s]?{_MONTH}[-/,\s]*\d{{2,4}}|{_MONTH}\s\d{{1,2}},?\s\d{{4}}"
+    r"|(?:19|20)\d{6}[T ]\d{2}:?\d{2}:?\d{2}\S*"
     rf"|{_MONTH}\s+\d{{1,2}}\s+\d{{1,2}}:\d{{2}}\S*(?:\s+[A-Z]{{1,4}})?\s+\d{{4}})"
     r"(?:[T,\s]+\d{1,2}:\d{2}.*)?",
     re.IGNORECASE,
@@ -83,6 +84,8 @@ def look(cell: str) -> Look:
     ['value', 'value', 'missing', 'word']
     """
     text = cell.strip()
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
     if is_missing(text):
         return "missing"
     known = (_NUMBER, _TRUTH, _DAY, _TIME, _COMPLEX)

@@ -113,6 +113,7 @@ _YEAR_LAST = (
     r"^(?:[A-Za-z]{3},?\s+)?([A-Za-z]{3})\s+(\d{1,2})\s+(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)"
     r"(?:\s+(?:UTC|GMT|Z))?\s+(\d{4})$"
 )
+_BASIC = r"^((?:19|20)\d{2})(\d{2})(\d{2})[T ](\d{2}):?(\d{2}):?(\d{2})"  # 20240105T063000Z
 
 _TIME_PART = (
     r"(?:[T,\s]\s*|^)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*([AaPp])?\.?(?:[Mm]\.?)?\s*"
@@ -146,7 +147,7 @@ def dates_in(cells: polars.Series, order: str | None = None) -> Dates | None:
     """
     import polars
 
-    cells = cells.str.replace(_YEAR_LAST, "$1 $2, $4 $3")
+    cells = cells.str.replace(_YEAR_LAST, "$1 $2, $4 $3").str.replace(_BASIC, "$1-$2-${3}T$4:$5:$6")
     there = cells.drop_nulls()
     if there.is_empty() or not re.search(r"\d[-/.:\s]?.*\d", there[0]) or not _may_be_date(there[0]):
         return None

@@ -255,6 +255,8 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
         line = lines[number - 1]
         if not line.strip(empty) or is_comment(line, shape.comments):
             continue
+        if is_rule(line) and len(split(line, shape.separator)) != shape.width:
+            continue
         if heading is not None and line.strip() == heading:
             repeated += 1
             continue

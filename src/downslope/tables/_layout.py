@@ -167,6 +167,9 @@ def _laid_out(
     group_line = None
     if names is not None and choices.names is None:
         names, group_line = with_groups(lines, names, names_line)
+    # One word above two columns of numbers is a title: as a name it would cost the first of them.
+    if names is not None and choices.names is None and len(names) == 1 < width and rows[0].looks[0] != "word":
+        names, names_line = None, None
     # No name for a last column that is empty: a trailing separator, and no name of a row.
     has_row_names = names is not None and len(names) == width - 1 and any(line.cells[-1] for line in rows)
     if names is not None and not has_row_names:

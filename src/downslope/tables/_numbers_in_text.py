@@ -65,6 +65,12 @@ def column_in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules)
     beyond = cells.filter(below)
     text = polars.select(polars.when(below).then(None).otherwise(cells)).to_series()
     text = text.str.replace_all(r"[−–‒﹣－](\s*[\d.,])", "-$1")
+    if text.str.contains(r"10\^?[⁻⁺]?[⁰¹²³⁴-⁹]+$").any():
+        text = text.str.replace_many(list("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺"), list("0123456789-+"))
+    behind = text.str.contains(_MINUS_BEHIND).fill_null(False)
+    if behind.any():
+        text = text.str.replace(_MINUS_BEHIND, "-$1")
+        facts.append("{name}: 5- is read as −5")
     in_brackets = text.str.contains(_BRACKETED).fill_null(False)
     if in_brackets.any():
         text = text.str.replace(_BRACKETED, "-$1")
@@ -108,6 +114,7 @@ def column_in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules)
 
 SPREAD = rf"\s*{PLUS_MINUS}\s*[\d.,]+(?:[eEdD][-+]?\d+)?"
 _LAST_DIGITS = r"(\d)\(\d{1,3}\)"
+_MINUS_BEHIND = rf"^(\d[\d.,'’ ]*[{CURRENCIES}]?)\s*[-−]$"  # as accounts write it
 _BRACKETED = rf"^\(\s*([{CURRENCIES}]?\s*\d[\d.,'’ ]*[{CURRENCIES}%]?)\s*\)$"
 
 
@@ -187,9 +194,14 @@ def column_of_numbers(
     lost = ()
     if high >= _EXACT and cells.str.contains(r"^[-+]?\d{16,}$").any():
         lost = (_LOST,)
+    there = cells.drop_nulls()
+    if len(there) > 1 and cells.str.contains(_DAYS_IN_DIGITS).all():
+        lost = (_DAYS_AS_NUMBERS,)
     return replace(column, notes=(*facts, *column.notes, *lost))
 
 
+_DAYS_IN_DIGITS = r"^(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])$"
+_DAYS_AS_NUMBERS = "{name}: 20240105 is read as a number; write 2024-01-05 if it is a day"
 _LOST = "{name}: whole numbers above 2⁵³ lose their last digits as floats"
 
 

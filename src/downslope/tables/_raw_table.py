@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -180,7 +181,7 @@ def assembled(
         said: what was decided before, in words.
     """
     notes = [*_skipped_words(shape), *said]
-    names = list(shape.names) or [""] * len(cells)
+    names = [_visible(name) for name in shape.names] or [""] * len(cells)
     if len(names) > len(cells):
         raise DataError(
             f"{source}: {len(names)} names in line {shape.names_line}, but {len(cells)} cells in a row",
@@ -223,6 +224,15 @@ def assembled(
         read,
         tuple(notes),
     )
+
+
+_INVISIBLE = re.compile("[\u200b-\u200d\u2060\ufeff\u00ad]")
+_BLANK_SIGNS = re.compile("[\u00a0\u2007\u2009\u202f]")
+
+
+def _visible(name: str) -> str:
+    """Return a name as it is seen and can be typed: without signs of no width, and with plain blanks."""
+    return name if name.isascii() else _BLANK_SIGNS.sub(" ", _INVISIBLE.sub("", name)).strip()
 
 
 def _skipped_words(shape: TextLayout) -> list[str]:

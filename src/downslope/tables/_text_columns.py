@@ -88,6 +88,8 @@ def _stripped(cells: polars.Series, rules: CellRules) -> polars.Series:
     import polars
 
     text = cells.str.strip_chars()
+    if cells.head(1).str.contains('^="').any():  # as spreadsheets keep text that looks like a number
+        text = text.str.replace(r'^="(.*)"$', "$1")
     lower = text.str.to_lowercase()
     missing = lower.is_in([*MISSING, *(word.strip().lower() for word in rules.missing)]) | lower.str.contains(
         MISSING_RUN
