@@ -73,6 +73,26 @@ def test_a_sweep_over_a_table(houses):
     assert float(found.traces[found.best].end["w"]) == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(
+    ("formula", "start", "said"),
+    [
+        ("x", 1, "unbounded below"),
+        ("-x²", 1, "unbounded below"),
+        ("ln x", 1, "pole"),
+        ("f(x) = 5", 1, "start meets the tolerance"),
+        ("x²", 0, "start meets the tolerance"),
+        ("1/(x - 3)³", 1, "pole"),
+    ],
+)
+def test_no_rate_is_called_best_where_none_leads_to_a_minimum(formula, start, said):
+    swept = ds.sweep(formula, {"x": start})
+    assert said in swept.sentence
+    assert "The best of" not in swept.sentence
+    assert "∞" not in swept.sentence
+    assert "◀ best" not in str(swept)
+    assert said in ds.compare(formula, {"x": start}, ["gradient descent", "momentum"]).sentence
+
+
 def test_what_is_said_of_it():
     found = ds.sweep("f(x) = x²", {"x": 10})
     text = str(found)

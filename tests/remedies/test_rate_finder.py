@@ -131,6 +131,15 @@ def test_where_nothing_descends_no_rate_is_offered() -> None:
         assert why in found.sentence
 
 
+@pytest.mark.parametrize(("formula", "said"), [("x", "unbounded below"), ("-x²", "unbounded below"), ("|x|", "kink")])
+def test_a_rate_is_offered_with_the_reason_why_none_leads_to_a_minimum(formula: str, said: str) -> None:
+    finding = ds.find_learning_rate(formula, {"x": 1})
+    assert said in finding.sentence
+    assert "Take α" not in finding.sentence
+    assert "caution" in finding.as_dict()
+    assert not ds.find_learning_rate("x² + y²", {"x": 1, "y": 2}).caution
+
+
 def test_labels_without_sense_are_not_said_to_be_learned() -> None:
     random = np.random.default_rng(0)
     inputs, targets = np.zeros((64, 3)), random.normal(size=64)

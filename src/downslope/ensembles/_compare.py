@@ -18,7 +18,16 @@ from downslope.descent import Objective, Plan, descend, end_value, make_plan, st
 from downslope.descent import objective as objective_of
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import CompareChoices
-from downslope.ensembles._sweep import Sweep, as_html, as_text, at_best_rate, crew_of, reached, sweep_of
+from downslope.ensembles._sweep import (
+    Sweep,
+    as_html,
+    as_text,
+    at_best_rate,
+    crew_of,
+    reached,
+    sweep_of,
+    why_none_is_best,
+)
 from downslope.executors import Unit
 from downslope.formulas import Formula
 from downslope.methods import METHODS, Method, MethodName, MethodSpec, method
@@ -109,7 +118,11 @@ class Race:
         best = self.winner
         rate = f" at {best.tuned}" if best.tuned else ""
         swept = " Momentum's β was swept with α." if any(entry.settings for entry in self.entries) else ""
-        if math.isfinite(best.steps):
+        why = why_none_is_best(best.trace, best.diagnosis)
+        if why:
+            fell = f"; {best.name}{rate} ended lowest" if math.isfinite(best.value) and best.steps else ""
+            first = f"{why}: no method is best{fell}."
+        elif math.isfinite(best.steps):
             counted = "1 step" if best.steps == 1 else f"{best.steps:.0f} steps"
             first = f"{best.name}{rate} was first to a gradient below {number(self.tolerance)}, in {counted}."
         else:

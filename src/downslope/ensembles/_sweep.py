@@ -32,6 +32,7 @@ from downslope.descent import (
     end_value,
     make_plan,
     settings_of_own,
+    steps_to_rest,
 )
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import SweepChoices
@@ -323,6 +324,11 @@ def _stable(base: Plan, spectrum: Spectrum | None) -> float | None:
 def sweep_sentence(result: Sweep) -> str:
     """Return the result of a sweep in a sentence or two."""
     rate, steps, bound = result.best_rate, result.steps[result.best], result.largest_stable_rate
+    why = why_none_is_best(result.traces[result.best], result.diagnoses[result.best])
+    if why:
+        ends = result.values[result.best]
+        fell = f" Of {len(result.rates)} rates, α = {number(rate)} led to the lowest value, {number(ends)}."
+        return f"{why}: no rate is best.{fell if math.isfinite(ends) and steps else ''}"
     if math.isfinite(steps):
         did = f"after {_counted(steps)} the gradient is below {number(result.tolerance)}"
     else:
@@ -337,6 +343,15 @@ def sweep_sentence(result: Sweep) -> str:
     if bound is None:
         return best
     return f"{best} The largest stable rate is {number(bound)}, from the curvature where it ended."
+
+
+def why_none_is_best(trace: Trace, diagnosis: Diagnosis) -> str:
+    """Return why the descent that ended first or lowest is no better than others; "" where it is."""
+    if not trace.last_step and steps_to_rest(trace) == 0:
+        return "The start meets the tolerance already"
+    if "unbounded" in diagnosis:
+        return "The objective is unbounded below"
+    return "The descent meets a pole, where the value has no bound" if "pole" in diagnosis else ""
 
 
 def sweep_as_text(result: Sweep) -> str:
@@ -362,9 +377,11 @@ def sweep_rows(result: Sweep) -> list[tuple[str, ...]]:
         near = int(np.argmin(np.abs(result.rates - bound)))
         at_bound = near if abs(result.rates[near] / bound - 1) < 1e-9 else None
     shown |= {result.best} | ({at_bound} if at_bound is not None else set())
+    none_is_best = why_none_is_best(result.traces[result.best], result.diagnoses[result.best])
     rows = [("learning rate", "steps", result.objective.name + " at the end", "verdict", "")]
     for index in sorted(shown):
-        mark = "◀ best" if index == result.best else "◀ largest stable" if index == at_bound else ""
+        best = index == result.best and not none_is_best
+        mark = "◀ best" if best else "◀ largest stable" if index == at_bound else ""
         rows.append(
             (
                 number(float(result.rates[index])),

@@ -66,6 +66,7 @@ class RateFinding:
         picked: the index of the chosen rate among them; None if no rate descends.
         budget: the most steps of each check.
         steps: the cost in steps.
+        caution: why no fixed rate leads to a minimum of a formula; "" where nothing speaks against the pick.
     """
 
     specification: Plan | Setup = field(repr=False)
@@ -80,6 +81,7 @@ class RateFinding:
     picked: int | None
     budget: int
     steps: int
+    caution: str = ""
 
     @property
     def pick(self) -> RateCheck | None:
@@ -108,6 +110,11 @@ class RateFinding:
     def _pick_sentence(self) -> str:
         """Return the result of the checks."""
         pick = self.pick
+        if pick is not None and self.caution:
+            return (
+                f"No fixed rate leads to a minimum. {self.caution} Of the rates checked, α = {number(pick.rate)} does "
+                f"best over {count(pick.steps)}, from {number(pick.before, 4)} to {number(pick.after, 4)}."
+            )
         if pick is not None:
             return (
                 f"Take α = {number(pick.rate)}: checked over {count(pick.steps)}, it brings the loss from "
@@ -144,11 +151,14 @@ class RateFinding:
                     number(check.rate),
                     number(check.after, 5),
                     check.verdict,
-                    "◀ take this" if index == self.picked else "",
+                    self._mark() if index == self.picked else "",
                 )
                 for index, check in enumerate(self.checks)
             ),
         ]
+
+    def _mark(self) -> str:
+        return "◀ lowest" if self.caution else "◀ take this"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as plain data, for JSON."""
@@ -174,6 +184,7 @@ class RateFinding:
             ],
             "budget": self.budget,
             "steps": self.steps,
+            "caution": self.caution or None,
             "sentence": self.sentence,
         }
 

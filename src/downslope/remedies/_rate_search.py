@@ -28,6 +28,7 @@ from downslope.descent import (
     Plan,
     ShortRun,
     checked_progress,
+    descend,
     make_plan,
     progress_bar,
     range_test,
@@ -35,6 +36,7 @@ from downslope.descent import (
     sharpness,
     short_run,
 )
+from downslope.diagnosis import diagnose
 from downslope.ensembles import crew_of
 from downslope.executors import Crew, Unit, check_executor
 from downslope.formulas import Formula
@@ -44,6 +46,7 @@ from downslope.remedies._rate_finding import RateCheck, RateFinding
 from downslope.remedies._trial import with_task_of_this_process
 from downslope.trace import Spectrum
 
+_WITHOUT_MINIMUM = ("unbounded", "pole", "kink")  # symptoms of an objective on which no fixed rate comes to rest
 _TESTED = 100  # steps of the range test
 _BELOW, _ABOVE = 1e-4, 1e2  # its ends, in units of the bound at the start
 _FREE = (1e-6, 10.0)  # its ends for methods whose steps are about as long as the rate, in units of the point's size
@@ -122,7 +125,15 @@ class RateSearch:
             picked=index,
             budget=self.budget,
             steps=self.steps,
+            caution="" if index is None else self._caution(checks[index].rate),
         )
+
+    def _caution(self, rate: float) -> str:
+        """Return why no fixed rate leads to a minimum, as a descent at the best of them shows; else ""."""
+        if self.plan.objective.formula is None:
+            return ""
+        diagnosis = diagnose(descend(replace(self.plan, learning_rate=rate, steps=self.budget)))
+        return next((finding.sentence for finding in diagnosis if finding.symptom in _WITHOUT_MINIMUM), "")
 
     @property
     def _equal(self) -> float:
