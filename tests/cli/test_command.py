@@ -112,6 +112,18 @@ def test_check_is_one_for_a_descent_with_a_problem(capsys) -> None:
         (["draw", "x²", "--kind", "landscape"], "needs 2 variables"),
         (["draw", "x²", "--bounds", "x=3"], "low..high"),
         (["frobnicate"], "No such command"),
+        (["minimize", "x²"], "downslope descend"),
+        (["plot", "x²"], "downslope draw"),
+        (["gradient", "x²"], "downslope slope"),
+        (["diff", "x²"], "downslope derive"),
+        (["descend", "x² + y²", "--start", "x=1 y=2"], "--start x=1,y=2"),
+        (["descend", "x² + y²", "--start", "x=1"], "--start x=1,y=2"),
+        (["slope", "x²", "--at", "x==3"], "not name=number"),
+        (["critical", "x² + y²", "--bounds", "x=-1..1"], "--within x=-3..3,y=-3..3"),
+        (["critical", "x²", "--bounds", "y=-1..1"], "no variable 'y'; it has x"),
+        (["descend", "x²", "--start", "x=1", "--every", "0"], "--every must be"),
+        (["descend", "x²", "--start", "x=1", "--steps", "-1"], "--steps must be"),
+        (["descend", "x²", "--start", "x=1", "--save", "/proc/x"], "cannot be"),
         (["descend", "__import__('os').system('id')", "--start", "x=1"], "has no meaning"),
     ],
 )
@@ -121,6 +133,28 @@ def test_bad_input_is_told_without_a_traceback(capsys, words: list[str], told: s
     assert told in err
     assert out == ""
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["slope", "x²", "--at", "3", "--json"], 9),
+        (["slope", "x²", "--at", "π", "--json"], math.pi**2),
+        (["slope", "x² + 10y", "--at", "1,2", "--json"], 21),
+        (["slope", "x² + 10y", "--at", "(1, 2)", "--json"], 21),
+        (["slope", "x² + 10y", "--at", "[1; 2]", "--json"], 21),
+    ],
+)
+def test_numbers_alone_are_coordinates_in_order(capsys, words: list[str], value: float) -> None:
+    code, out, _ = said(capsys, *words)
+    assert code == 0
+    assert json.loads(out)["value"] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("words", "same"), [("critical-points", "critical"), ("find-learning-rate", "find-rate")])
+def test_verbs_of_python_are_commands_as_well(capsys, words: str, same: str) -> None:
+    rest = ["--bounds", "x=-1..1"] if same == "critical" else ["--start", "x=1", "-n", "5"]
+    assert said(capsys, words, "x²", *rest) == said(capsys, same, "x²", *rest)
 
 
 def test_a_formula_that_begins_with_a_minus_sign(capsys) -> None:
@@ -360,7 +394,7 @@ def test_the_chain_rule_for_a_program(capsys) -> None:
     ("words", "words_of_error"),
     [
         (("chain", "x×y", "u = x²"), "formulas of one variable"),
-        (("chain", "sin(u)", "u = x²", "--at", "y=1"), "has no 'y'"),
+        (("chain", "sin(u)", "u = x²", "--at", "y=1"), "has no variable 'y'"),
         ((*BAKING, "--unit", "time=kilogram", "--unit", "Time=minute"), "kilogram"),
         (("export", "nowhere", "steps.csv"), "there is no trace"),
         (("export", "run", "steps.doc"), "cannot export"),

@@ -262,7 +262,7 @@ def test_mutated_formulas_are_read_or_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_points_name_variables_as_a_formula_or_a_book_does() -> None:
     for point in ({"x₁": 2, "x₂": 3}, {"x_1": 2, "x2": 3}):
         assert formula("x₁² + x₂")(point) == 7
-    with pytest.raises(PointError, match="has no 'x3'"):
+    with pytest.raises(PointError, match="has no variable 'x3'; it has"):
         formula("x₁² + x₂")({"x1": 2, "x_2": 3, "x3": 1})
     assert formula("x₁² + x₂").variable("x₁") == "x_1"
 

@@ -169,6 +169,28 @@ def _is_formula(parameter: Any) -> bool:
     return any(word in (parameter.metavar or "") for word in ("FORMULA", "OUTER", "INNER"))
 
 
+# Verbs of Python that have a shorter name here, and words of other programs with the command that does the same.
+_ALSO = {"critical-points": "critical", "find-learning-rate": "find-rate"}
+_ELSEWHERE: dict[str, str] = {
+    word: command
+    for command, words in {
+        "descend": "minimize minimise optimize optimise min fmin run gd sgd",
+        "draw": "plot graph picture show render",
+        "derive": "diff differentiate derivative partial",
+        "slope": "grad gradient tangent eval evaluate value at",
+        "critical": "extrema stationary optima minima maxima roots solve",
+        "find-rate": "lr lr-find find-lr lr-finder range-test",
+        "compare": "race benchmark",
+        "fit": "curve-fit curvefit regress regression lsq",
+        "search": "global basinhopping anneal",
+        "backprop": "backpropagation autograd",
+        "lab": "serve ui gui web app",
+        "diagnose": "explain check doctor",
+    }.items()
+    for word in words.split()
+}
+
+
 class _Commands(TyperGroup):
     """The commands: names and first sentences until one is called, then that one with its options."""
 
@@ -182,6 +204,13 @@ class _Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that was typed, built."""
+        typed = args[0].lower().replace("_", "-")
+        if typed in _ALSO:
+            args = [_ALSO[typed], *args[1:]]
+        elif typed in _ELSEWHERE and args[0] not in self._functions:
+            ours = _ELSEWHERE[typed]
+            what = (self._functions[ours].__doc__ or "").splitlines()[0]
+            ctx.fail(f"No such command {args[0]!r}. Use `downslope {ours}`: {what}")
         name, command, rest = super().resolve_command(ctx, args)
         return name, None if command is None else self._built(str(name)), rest
 

@@ -69,7 +69,7 @@ def derive(
                 "there is no variable to differentiate by", hint="a header may name one: f(x) = " + parsed.read_as
             )
         if direction is not None:
-            vector = values.point(direction, "--direction", parsed.variables)
+            vector = values.point(direction, "--direction", parsed.variables, is_whole=False)
             derivations = [ds.derive(parsed, direction=vector)]
         else:
             every = [names] if names is not None else itertools.combinations_with_replacement(parsed.variables, order)
@@ -224,6 +224,10 @@ def critical(
     if box is None:
         raise ds.PointError("give a box to search: --within is missing", hint="for example --within x=-3..3,y=0..1")
     parsed = ds.formula(formula, **choices)
+    missing = [name for name in parsed.variables if name not in box]
+    if missing and all(name in parsed.variables for name in box):
+        example = ",".join(f"{name}=-3..3" for name in parsed.variables)
+        raise ds.PointError(f"--within has no range for {', '.join(missing)}", hint=f"for example --within {example}")
     result = ds.critical_points(parsed, box)
     if json:
         show.as_json({"read_as": parsed.read_as} | result.as_dict())

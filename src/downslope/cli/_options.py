@@ -303,7 +303,9 @@ def named_as_options(known: Mapping[str, ds.Choice], others: Iterable[str] = ())
         yield
     except ds.DownslopeError as error:
         for name, option in options.items():
-            if "_" in name:
+            if "_" not in name:  # an ordinary word: the argument where the sentence begins with it
+                error.message = re.sub(rf"^{name}(?= must be )", option, error.message)
+            else:
                 error.message = re.sub(rf"(?<![-\w]){name}\b", option, error.message)
         error.hint = error.hint and as_typed(error.hint, options)
         raise

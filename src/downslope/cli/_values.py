@@ -12,32 +12,46 @@ import downslope as ds
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
-def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the point that a text such as `x=4,y=3` stands for.
+def point(text: str | None, option: str, names: tuple[str, ...], *, is_whole: bool = True) -> dict[str, float]:
+    """Return the point that a text such as `x=4,y=3` stands for; `4,3` are the coordinates in order.
 
     Args:
         text: names and numbers; a number may be an expression without names, such as π/2.
         option: the option that it was typed behind, for the message.
         names: the names that the formula has.
+        is_whole: whether each of them needs a number.
 
     Raises:
-        PointError: if there is no text, or a piece of it is not `name=number`.
+        PointError: if there is no text, a piece of it is not `name=number`, or a name has no number.
     """
     example = ",".join(f"{name}={i}" for i, name in enumerate(names, start=1)) or "x=1"
     if text is None:
         raise ds.PointError(f"{option} is missing", hint=f"give every variable a number: {option} {example}")
+    pieces = [piece.strip() for piece in _unwrapped(text).replace(";", ",").split(",")]
+    if "=" not in text and len(pieces) == len(names) and not {"", *names} & {*pieces}:
+        return {name: finite_number(piece, f"{option}: {name}") for name, piece in zip(names, pieces, strict=True)}
     numbers: dict[str, float] = {}
-    for piece in text.replace(";", ",").split(","):
+    for piece in pieces:
         name, equals, number = (part.strip() for part in piece.partition("="))
-        if not (name and equals and number):
-            raise ds.PointError(
-                f"{option}: {piece.strip()!r} is not name=number", hint=f"for example {option} {example}"
-            )
+        if not (name and equals and number) or "=" in number:
+            raise ds.PointError(f"{option}: {piece!r} is not name=number", hint=f"for example {option} {example}")
         name = _own_name(name, names)
         if name in numbers:
             raise ds.PointError(f"{option}: {name} is given twice")
         numbers[name] = finite_number(number, f"{option}: {name}")
+    missing = [name for name in names if name not in numbers]
+    if is_whole and missing and all(name in names for name in numbers):
+        raise ds.PointError(
+            f"{option} has no number for {', '.join(missing)}",
+            hint=f"give every variable a number: {option} {example}",
+        )
     return numbers
+
+
+def _unwrapped(text: str) -> str:
+    """Return coordinates without the parentheses of (1, 2) or the brackets of [1, 2]."""
+    inside = text.strip()
+    return inside[1:-1] if (inside[:1], inside[-1:]) in (("(", ")"), ("[", "]")) and "(" not in inside[1:] else text
 
 
 def plain_name(name: str) -> str:

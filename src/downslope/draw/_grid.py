@@ -154,7 +154,8 @@ def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = 
             if name not in names:
                 close = nearest(str(name), names)
                 raise PointError(
-                    f"{objective.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None
+                    f"{objective.read_as} has no variable {name!r}; it has {', '.join(names)}",
+                    hint=f"did you mean {close}?" if close else None,
                 )
         return tuple(over)
     if len(names) < wanted:

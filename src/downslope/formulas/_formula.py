@@ -189,7 +189,10 @@ class Formula:
         for name in arguments:
             if name not in wanted:
                 close = nearest(str(name), wanted)
-                raise PointError(f"{self.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None)
+                has = f"it has {', '.join(wanted)}" if wanted else "it has none"
+                raise PointError(
+                    f"{self.read_as} has no variable {name!r}; {has}", hint=f"did you mean {close}?" if close else None
+                )
         missing = [name for name in wanted if name not in arguments]
         if missing:
             raise PointError(f"{self.read_as} needs a value for {', '.join(missing)}")

@@ -287,6 +287,9 @@ def _locked(file: Path, named: Path) -> BaseFileLock | None:
     try:
         lock.acquire()
     except Timeout:
+        if not file.exists():  # as in /proc, where no file can be made
+            hint = "save into another folder"
+            raise TraceError(f"{named} cannot be written: {file.parent} takes no new files", hint=hint) from None
         hint = "wait until it ends, or save into another folder"
         raise TraceError(f"{named} is being written by {_writer(file)}", hint=hint) from None
     except OSError as error:

@@ -184,7 +184,10 @@ def _box(formula: Formula, bounds: Mapping[str, tuple[float, float]]) -> np.ndar
     for name in bounds:
         if name not in formula.variables:
             close = nearest(str(name), formula.variables)
-            raise PointError(f"{formula.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None)
+            raise PointError(
+                f"{formula.read_as} has no variable {name!r}; it has {', '.join(formula.variables)}",
+                hint=f"did you mean {close}?" if close else None,
+            )
     rows = []
     for name in formula.variables:
         if name not in bounds:
