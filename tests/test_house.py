@@ -84,6 +84,7 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Fifty watch trainings that other loops run: by the graph of PyTorch, the state of Optax and callbacks, one module
     # a framework; by logs, one a format; and send traces to trackers, one each. Five more: the choices of a watch, its
     # columns, where data enter a graph, and the two ways of a training of Keras, apart from its callback.
+    # Two more score batches of PyTorch by class, and sample the weights of large models.
     # Four hand independent runs to executors: the choice, units that travel, kinds of executors, the crew.
     # Three let processes train together: where devices compute, how hosts meet, and who has ended.
     # Four put the lab where people sit: modules joined into one script, the widget, its page, and a page as one text.
@@ -95,7 +96,7 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Three more read logs: layouts of tables and of rows, folders of DVCLive, and losses that need not fall.
     # Checks are not counted: a symptom is a file of its own, and there may be as many as there are faults.
     checks = [name for name in lines if name.startswith("downslope.diagnosis.checks._")]
-    assert len(lines) - len(checks) <= 463
+    assert len(lines) - len(checks) <= 464
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -122,6 +122,15 @@ class LayerEvidence:
         fan_in = math.prod(array.shape[axis] for axis in inputs)
         return array.transpose(*inputs, *others).reshape(fan_in, -1) if array.size else None
 
+    def sampled(self, index: int) -> Mapping[str, float]:
+        """Return what is known of a sample of a layer's weights: `mean_square`, `copies_at_start`, `copies_at_end`."""
+        return (self._facts.get("weights") or {}).get(self.names[index]) or {}
+
+    def first_mean_square(self, index: int) -> float | None:
+        """Return the mean square of a layer's first weights; None where it is not known."""
+        weight = self.weight(index, self.trace.start)
+        return self.sampled(index).get("mean_square") if weight is None else float(np.mean(weight**2))
+
     def bias(self, index: int, when: Columns) -> np.ndarray | None:
         """Return the biases of a layer, shape (units,); None where it has none, or not one for each unit."""
         leaf = when.get(str(self.kernels[index].get("bias")))

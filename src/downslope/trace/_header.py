@@ -406,6 +406,7 @@ _FACTS: Mapping[str, Kind] = {
         "input_size": _NUMBER,
         "kernels": (optional(is_list_of(_is_kernel)), "a list of kernels, each with its axes"),
         "nested": (optional(is_list_of(_is_nested)), "a list of kernels inside other programs"),
+        "weights": (optional(is_mapping_of(is_mapping_of(is_number))), "numbers by layer and name"),
         **dict.fromkeys(("parameters", "outputs"), _WHOLE),
         "loss": {"name": _TEXT, "from_logits": _FLAG},
         "description": (lambda value: value is None or _is_description(value), "the description of a network"),

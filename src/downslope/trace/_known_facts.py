@@ -136,6 +136,11 @@ class NetworkFacts(TypedDict, total=False):
         "for each layer how its kernel lies (`leaf`, `bias`, `input_axes`, `unit_axes`, `ranges`, `positions`), and "
         "the layer among the others (`depth`, `height`, `bypassed`, `is_only_way`, `normalised`)",
     ]
+    weights: Annotated[
+        Mapping[str, Mapping[str, float]],
+        "of weights that are too many to be kept, by layer from samples: the `mean_square` of the first ones, and the "
+        "share of units that are copies, `copies_at_start` and `copies_at_end`",
+    ]
     nested: Annotated[
         Sequence[Mapping[str, Any]],
         "the kernels inside loops and branches: `leaves`, `inside`, and of a scan `length`, `per_step` and `in_all`",

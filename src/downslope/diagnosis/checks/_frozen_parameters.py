@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from downslope._text import listed
@@ -42,7 +45,7 @@ def _frozen_share(evidence: TrainingEvidence) -> float | None:
 @check(
     FROZEN_PARAMETERS,
     needs=("parts.gradient_norm", "parts.update_norm"),
-    reads=("network.cut_off?", "start"),
+    reads=("network.cut_off?", "start|network.weights"),
     quantities=(Quantity("frozen_share", "share of the parts that never learn", "lower", _frozen_share),),
 )
 def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
@@ -66,12 +69,12 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
             silent = []
         elif "kernels" in evidence.network and "normalised_over" not in evidence.network:
             return NotRun(FROZEN_PARAMETERS.key, "a gradient of 0 may be due to statistics over one value")
-        elif not evidence.trace.start or not len(evidence.inside.of("dead_share")):
+        elif not _has_start(evidence) or not len(evidence.inside.of("dead_share")):
             return NotRun(FROZEN_PARAMETERS.key, "a gradient of 0 may be due to dead units, which were not recorded")
     if not silent and (not still or len(still) == len(names)):
         return None  # a rate of 0 leaves all parts where they are
     parts = tuple(silent or still)
-    sizes = {name: int(np.size(evidence.trace.start.get(name, ()))) for name in names}
+    sizes = _sizes(evidence, names)
     share = sum(sizes[name] for name in parts) / sum(sizes.values()) if any(sizes.values()) else 1.0
     return training_finding(
         evidence,
@@ -117,6 +120,22 @@ def _is_dead(evidence: TrainingEvidence) -> bool:
     return bool(len(shares)) and bool(np.any(np.nanmin(np.where(np.isfinite(shares), shares, 0), axis=0) > _DEAD))
 
 
+def _has_start(evidence: TrainingEvidence) -> bool:
+    """Tell whether it is known how the kernels began."""
+    return bool(evidence.trace.start) or bool(evidence.network.get("weights"))
+
+
 def _has_zero_kernel(evidence: TrainingEvidence) -> bool:
     """Tell whether a kernel began with nothing but zeros."""
-    return any(np.ndim(leaf) > 1 and not np.any(leaf) for leaf in evidence.trace.start.values())
+    if evidence.trace.start:
+        return any(np.ndim(leaf) > 1 and not np.any(leaf) for leaf in evidence.trace.start.values())
+    sampled = evidence.network.get("weights") or {}
+    return any(layer.get("mean_square") == 0 for layer in sampled.values())
+
+
+def _sizes(evidence: TrainingEvidence, names: Sequence[str]) -> dict[str, int]:
+    """Return how many numbers each part has; where the weights are not kept, the kernels of the layers alone."""
+    if evidence.trace.start:
+        return {name: int(np.size(evidence.trace.start.get(name, ()))) for name in names}
+    kernels = {kernel.get("leaf"): kernel.get("ranges") or () for kernel in evidence.inside.kernels}
+    return {name: math.prod(last - first for first, last in kernels.get(name) or ((0, 0),)) for name in names}

@@ -35,7 +35,7 @@ def _worst_ratio(evidence: TrainingEvidence) -> float | None:
 
 @check(
     POOR_INITIALISATION,
-    needs=("network.kernels", "network.nested", "network.input_size?", "network.activations", "start"),
+    needs=("network.kernels", "network.nested", "network.input_size?", "network.activations", "start|network.weights"),
     reads=("layers.activation_deviation",),
     hidden_by=unseen_kernels,
     quantities=(
@@ -83,11 +83,11 @@ def _ratios(evidence: TrainingEvidence) -> dict[int, float]:
     """
     ratios = {}
     for index, kernel in enumerate(evidence.inside.kernels):
-        weight = evidence.inside.weight(index, evidence.trace.start)
-        if weight is None or kernel.get("bypassed") or kernel.get("normalised"):
+        size = evidence.inside.first_mean_square(index)
+        if size is None or kernel.get("bypassed") or kernel.get("normalised"):
             continue
         needed = 2.0 if evidence.activations[index] in _HALVING else 1.0
-        ratios[index] = float(np.mean(weight**2) * weight.shape[0] / needed)
+        ratios[index] = float(size * evidence.inside.inputs[index] / needed)
     return ratios
 
 

@@ -38,17 +38,25 @@ _LARGEST_DROPOUT = 0.75
 def _penalty_share(evidence: TrainingEvidence) -> float | None:
     """Return the share of the loss at the end that is penalty."""
     strength = float(evidence.network.get("l2") or 0.0)
+    whole, size = evidence.end_of(evidence.loss), _size_at_end(evidence)
+    return None if not strength or size is None or not whole > 0 else float(strength * size / whole)
+
+
+def _size_at_end(evidence: TrainingEvidence) -> float | None:
+    """Return the sum of the squares of all kernels at the end, or at the last look where they are not kept."""
     kernels = [leaf for leaf in evidence.trace.end.values() if np.ndim(leaf) > 1]
-    whole = evidence.end_of(evidence.loss)
-    if not strength or not kernels or not whole > 0:
-        return None
-    return float(strength * sum(float(np.sum(np.square(leaf, dtype=float))) for leaf in kernels) / whole)
+    if kernels:
+        return sum(float(np.sum(np.square(leaf, dtype=float))) for leaf in kernels)
+    norms = np.asarray(evidence.trace.part_columns.get("parameter_norm", ()), dtype=float)
+    leaves = {kernel.get("leaf") for kernel in evidence.inside.kernels}
+    own = [index for index, name in enumerate(evidence.trace.part_names) if name in leaves]
+    return float(np.sum(norms[-1, own] ** 2)) if norms.ndim == 2 and len(norms) and own else None
 
 
 @check(
     OVER_REGULARISED,
     quantities=(Quantity("penalty_share", "share of the loss that is penalty", "lower", _penalty_share),),
-    reads=("network.l2", "plan.settings", "end", "parts.parameter_norm", "network.dropout"),
+    reads=("network.l2", "plan.settings", "end|parts.parameter_norm", "parts.parameter_norm", "network.dropout"),
 )
 def over_regularised(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a penalty that makes up much of the loss, or dropout that lets next to nothing pass, where one falls short.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._arrays import share_of_copies
 from downslope._text import listed
 from downslope._types import Columns
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
@@ -18,8 +19,6 @@ SYMMETRIC_UNITS = Symptom(
     remedies=("suited_weights",),
 )
 
-# Weights of one column that differ by less than this share are equal, in float32 after many steps.
-_EQUAL = 1e-4
 # Half of a layer's units.
 _MANY = 0.5
 
@@ -32,7 +31,7 @@ def _most_copies(evidence: TrainingEvidence) -> float | None:
 
 @check(
     SYMMETRIC_UNITS,
-    needs=("network.kernels", "network.nested", "start", "end"),
+    needs=("network.kernels", "network.nested", "start|network.weights", "end|network.weights"),
     hidden_by=unseen_kernels,
     quantities=(Quantity("unit_copies", "share of units that are copies", "lower", _most_copies),),
 )
@@ -71,13 +70,26 @@ def _copies(evidence: TrainingEvidence, index: int) -> float | None:
     For a network that performs well, count only those still identical at the end.
     """
     start, end = (_incoming(evidence, index, when) for when in (evidence.trace.start, evidence.trace.end))
-    if start is None or end is None or start.shape[1] < 2:
+    if start is None or end is None:
+        return _sampled_copies(evidence, index)
+    if start.shape[1] < 2:
         return None
     # A residual branch may begin at zero: what comes back to its units through what follows differs.
     if evidence.inside.kernels[index].get("bypassed") and not np.any(start):
         return None
-    begun = _equal_columns(start)
-    return begun if evidence.falls_short else min(begun, _equal_columns(end))
+    begun = share_of_copies(start)
+    return begun if evidence.falls_short else min(begun, share_of_copies(end))
+
+
+def _sampled_copies(evidence: TrainingEvidence, index: int) -> float | None:
+    """Return the same of a layer of which samples alone are known; None without any."""
+    sample = evidence.inside.sampled(index)
+    if not sample or evidence.inside.widths[index] < 2:
+        return None
+    if evidence.inside.kernels[index].get("bypassed") and not sample["mean_square"]:
+        return None
+    begun = sample["copies_at_start"]
+    return begun if evidence.falls_short else min(begun, sample["copies_at_end"])
 
 
 def _incoming(evidence: TrainingEvidence, index: int, when: Columns) -> np.ndarray | None:
@@ -86,11 +98,3 @@ def _incoming(evidence: TrainingEvidence, index: int, when: Columns) -> np.ndarr
     if weight is None or bias is None or weight.shape[1] != len(bias):
         return weight
     return np.concatenate([weight, bias[None]])
-
-
-def _equal_columns(weight: np.ndarray) -> float:
-    """Return the share of columns that equal another."""
-    size = np.max(np.abs(weight)) or 1.0
-    rounded = np.round(weight / size / _EQUAL).astype(np.int64)
-    _, counts = np.unique(rounded, axis=1, return_counts=True)
-    return float(counts[counts > 1].sum() / weight.shape[1])

@@ -17,6 +17,7 @@ from downslope.watching.torch._facts import network_facts
 from downslope.watching.torch._library import Module, Tensor, torch
 from downslope.watching.torch._looks import COLUMNS, Sight
 from downslope.watching.torch._model import Parts, rank_and_processes
+from downslope.watching.torch._sampled import SampledWeights
 from downslope.watching.torch._tried import tried
 
 _GRADIENT = "activation_gradient_norm"
@@ -92,6 +93,7 @@ class Recorder:
         self._facts: dict[str, Any] = {}
         self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
         self._scores: list[np.ndarray] = []
+        self.sampled = SampledWeights(parts.by_name)  # of weights that are too many to be kept
         self._recalls, self._order = ClassRecalls(), BatchOrder()
         self.modes: Callable[[], dict[str, bool | None]] = dict  # of evaluations and steps, as facts
         self._reached: set[str] = set()
@@ -313,13 +315,16 @@ class Recorder:
         else:
             self._rows.facts["loss"] = {**facts, **(self._rows.facts.get("loss") or {})}
 
-    def _network(self) -> dict[str, Any]:
+    def _network(self, *, is_end: bool = False) -> dict[str, Any]:
         """Return the facts on the network, with the parts that the loss never had a derivative by."""
         facts = dict(self._facts)
         loss = facts.pop("loss_facts", None)
         if loss:
             self._rows.facts["loss"] = {**(self._rows.facts.get("loss") or {}), **loss}
         facts |= self.modes()
+        sampled = self.sampled.facts(is_end=is_end)
+        if sampled:
+            facts["weights"] = sampled
         facts["held"] = self._parts.held
         facts["not_stepped"] = self._parts.not_stepped
         if self._reached:
@@ -332,7 +337,7 @@ class Recorder:
     def settle(self) -> None:
         """Renew the facts for the last time, with those that are measured once."""
         if self._facts:
-            self._rows.facts["network"] = self._network()
+            self._rows.facts["network"] = self._network(is_end=True)
         self.renew_data()
         order = self._order.facts()
         if order:

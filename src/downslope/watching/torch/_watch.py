@@ -237,6 +237,8 @@ class TorchInstrument:
             buffers={buffer.data_ptr() for buffer in self._model.buffers()},
         )
         self._layout = None if sight is None else sight.layout
+        if sight is not None and step.number == 0 and self._parts.size > MOST_WEIGHTS:
+            self._recorder.sampled.begin(sight.layers)
         if sight is None:
             self._stance.met_compiled()
             self._tap.remove()  # a hook is no part of what is compiled
