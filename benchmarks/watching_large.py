@@ -47,12 +47,8 @@ def steps(width: int, *, watched: bool) -> tuple[int, list[float], float]:
 def main() -> None:
     """Print a table."""
     torch.set_num_threads(1)
-    print(
-        "| weights | ms a step, alone | without a look | with a look | a look every 10th step, alone = 1 | ms to close |"
-    )
-    print(
-        "|--------:|-----------------:|---------------:|------------:|----------------------------------:|------------:|"
-    )
+    heads = ("weights", "ms a step, alone", "no look", "a look", "every 10th, alone = 1", "ms to close")
+    print(f"| {' | '.join(heads)} |", f"|{'|'.join('-' * (len(head) + 1) + ':' for head in heads)}|", sep="\n")
     for width in WIDTHS:
         alone, without, looks, closed, size = [], [], [], [], 0
         for _ in range(ROUNDS):
@@ -64,11 +60,8 @@ def main() -> None:
             closed.append(end)
         bare, plain, look = (1e3 * statistics.median(each) for each in (alone, without, looks))
         share = (0.9 * plain + 0.1 * look) / bare
-        print(
-            f"| {size / 1e6:5.1f} M | {bare:16.1f} | {plain:14.1f} | {look:11.1f} | {share:33.3f} | "
-            f"{1e3 * closed[-1]:11.1f} |",
-            flush=True,
-        )
+        cells = f"{size / 1e6:5.1f} M", f"{bare:16.1f}", f"{plain:7.1f}", f"{look:6.1f}", f"{share:21.3f}"
+        print(f"| {' | '.join(cells)} | {1e3 * closed[-1]:11.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ def _of_binary(predictions: Tensor, targets: Tensor, ending: LossEnding) -> Batc
     # nothing counts, which is known only once the numbers are fetched.
     most = max(_FEW, _MOST_NUMBERS // predictions.shape[1])
     wanted = targets[:most]
-    is_one_hot = (((wanted == 0) | (wanted == 1)).all() & (wanted.sum(1) == 1).all()).expand(len(wanted))
-    score = _scored(predictions[:most].argmax(1), wanted.argmax(1), is_one_hot, predictions.shape[1])
+    is_exclusive = (((wanted == 0) | (wanted == 1)).all() & (wanted.sum(1) == 1).all()).expand(len(wanted))
+    score = _scored(predictions[:most].argmax(1), wanted.argmax(1), is_exclusive, predictions.shape[1])
     return score._replace(sums=None, classes=None if score.recalls is None else score.recalls[0])
 
 
