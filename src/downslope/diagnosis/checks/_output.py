@@ -38,7 +38,7 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | NotRun | No
     probabilities needs probabilities, one of logits needs unbounded numbers (Bishop 2006, section 4.3.6). Threshold:
     any.
     """
-    certain = _of_one_output(evidence)
+    certain = _of_single_output(evidence)
     reason = certain or (_of_numbers(evidence) if evidence.network["kind"] == "numbers" else _of_classes(evidence))
     if reason is None:
         lacking = _lacking(evidence)
@@ -113,7 +113,7 @@ def _lacking(evidence: TrainingEvidence) -> str | None:
     return None
 
 
-def _of_one_output(evidence: TrainingEvidence) -> Reason | None:
+def _of_single_output(evidence: TrainingEvidence) -> Reason | None:
     """Return why a single output can say nothing, or not enough, whatever the network learns, and what to do."""
     if evidence.network["outputs"] != 1:
         return None
