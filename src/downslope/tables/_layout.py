@@ -277,7 +277,7 @@ def _is_parted_by_remarks(above: list[CellLine], block: list[CellLine], lines: S
 
 
 def _is_of_kind(row: CellLine, other: CellLine) -> bool:
-    return all(one == two or "missing" in (one, two) for one, two in zip(row.looks, other.looks, strict=True))
+    return all(look == below or "missing" in (look, below) for look, below in zip(row.looks, other.looks, strict=True))
 
 
 def _names_another_table(line: CellLine, width: int, heading: Sequence[str]) -> bool:
