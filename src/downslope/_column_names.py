@@ -120,7 +120,7 @@ def shared_part(part: str, columns: Iterable[str]) -> DataError:
     """Return the error for a plain part that several columns have."""
     ways = [f"`{column}`" for column in columns]
     listed = f"{', '.join(ways[:-1])} or {ways[-1]}"
-    return DataError(f"{part} can be each of {len(ways)} columns", hint=f"write {listed}, with the backquotes")
+    return DataError(f"{part} matches {len(ways)} columns", hint=f"write {listed}, with the backquotes")
 
 
 # Parts of dates, which are columns as well: month(date).

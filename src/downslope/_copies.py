@@ -93,7 +93,7 @@ def check_functions(what: str, *values: Any) -> None:
         if isinstance(function, FunctionType | BuiltinFunctionType) and not has_name(function) and not _by_code():
             called = getattr(function, "__qualname__", repr(function))
             raise ObjectiveError(
-                f"{what} cannot be pickled, since {called} is no function at the top of a module",
+                f"{what} cannot be pickled, since {called} is not a function at the top level of a module",
                 hint="define it with def at the top of a module, or use cloudpickle",
             )
 

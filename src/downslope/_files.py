@@ -76,7 +76,7 @@ def refuse_unwritable(file: Path, kind: type[DownslopeError] = SettingError) -> 
     except (OSError, ValueError) as error:
         raise kind(f"{file} cannot be written: {reason(error)}") from None
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise kind(f"{file} cannot be written: {parent} is no folder that can be written to")
+        raise kind(f"{file} cannot be written: {parent} is not a writable folder")
 
 
 def reason(error: Exception) -> str:

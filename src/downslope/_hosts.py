@@ -125,9 +125,9 @@ def together(saved: object = None) -> Iterator[None]:
         yield
         return
     advice = (
-        "Start all processes again; with save= and resume= a training goes on from where it was."
+        "Start all processes again; with save= and resume=, a training continues from its last state."
         if saved is None
-        else f"Start all processes again with resume (--resume): the run in {saved} goes on from its last state."
+        else f"Start all processes again with resume (--resume): the run in {saved} continues from its last state."
     )
     with _joined.together(advice):
         yield

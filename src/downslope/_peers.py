@@ -291,7 +291,7 @@ def _visit(address: tuple[str, int], number: int, hosts: int, wait: float) -> tu
     if not answer or "refused" in answer:
         connection.close()
     if "refused" in answer:
-        raise SettingError(str(answer["refused"]), hint="each process needs a number of its own, from 0 up")
+        raise SettingError(str(answer["refused"]), hint="each process needs its own number, from 0 up")
     if not answer:
         raise DownslopeError("process 0 ended while the others were joining", hint="see its output")
     connection.settimeout(None)

@@ -98,7 +98,7 @@ def test_a_column_outside_the_mean_is_told() -> None:
         ({"x": "one", "y": 1}, "must be one number"),
         ({"x": float("nan"), "y": 1}, "must be a finite number"),
         ({"x": [1, 2], "y": 1}, "must be one number"),
-        ((1, 2, 3), "3 numbers came"),
+        ((1, 2, 3), "3 numbers were passed"),
         (None, "no point is given"),
     ],
 )

@@ -99,7 +99,7 @@ def test_what_lies_inside_another_program_is_named_by_every_check_that_misses_it
         "symmetric_units", "poor_initialisation", "missing_nonlinearity", "vanishing_gradients", "exploding_gradients",
         "dead_units", "saturated_units", "bottleneck",
     ):  # fmt: skip
-        assert reason(diagnosis, symptom) == f"turn is used inside a {inside}, where layers are not looked into"
+        assert reason(diagnosis, symptom) == f"turn is used inside a {inside}, where layers are not recorded"
 
 
 def test_gradients_fade_along_a_path_and_not_beside_an_identity() -> None:

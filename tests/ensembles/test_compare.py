@@ -44,7 +44,7 @@ def test_methods_race_with_their_own_settings_and_optax_may_join():
     [
         ([], {}, "at least one"),
         (["adm"], {}, "adam"),
-        (["adam"], {"learning_rate": 0.1}, "a rate of its own"),
+        (["adam"], {"learning_rate": 0.1}, "its own rate"),
         (["adam"], {"learning_rates": {"momentum": 0.1}}, "which is not among the methods"),
     ],
 )

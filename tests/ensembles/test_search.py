@@ -86,7 +86,7 @@ def test_a_search_that_hardly_began_says_what_it_met():
     found = ds.search(*QUARTIC, evaluations=64)
     assert np.isfinite(found.value)
     assert found.rounds == 0
-    assert "No round came to its end" in found.sentence
+    assert "No round ended" in found.sentence
 
 
 def test_a_seed_gives_the_same_search_again():

@@ -168,7 +168,7 @@ def test_the_table_of_results_is_written(tmp_path) -> None:
     ("options", "message"),
     [
         ({"by": "cupp"}, "there is no column 'cupp'"),
-        ({"by": "x"}, "x tells groups apart, so it cannot be in the equation"),
+        ({"by": "x"}, "x defines the groups, so it cannot be in the equation"),
         ({"shared": "k"}, "shared needs by"),
         ({"by": "cup", "shared": "K"}, "'K' is shared, but"),
         ({"by": "cup", "shared": "c", "ties": {"c": "A/10"}}, "c is shared by all groups, but tied to A"),

@@ -94,7 +94,7 @@ def test_a_run_of_wandb_that_is_under_way_keeps_its_own_steps(tmp_path: Path, mo
     wandb: Any = needs("wandb")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ds.SettingError, match="no run of wandb is under way"):
+    with pytest.raises(ds.SettingError, match="no W&B run is active"):
         ds.send(traced(), "wandb:")
     with wandb.init(mode="offline", project="own", settings=wandb.Settings(silent=True, console="off")) as run:
         run.log({"own": 1.0}, step=1000)

@@ -47,12 +47,12 @@ def test_the_loss_of_each_line_and_its_slopes_are_those_of_the_points(points, x,
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        ("1 2", "1 points came"),
+        ("1 2", "1 points were given"),
         ("1 2; 1 3", "same first number"),
         ("1 2 3; 4 5", "not a point"),
         ("a b; 1 2", "not a point"),
         ("inf 1; 2 3", "not finite"),
-        (";".join(f"{x} 1" for x in range(13)), "13 points came"),
+        (";".join(f"{x} 1" for x in range(13)), "13 points were given"),
     ],
 )
 def test_points_that_are_none_are_refused_in_words(points, words):
@@ -83,7 +83,8 @@ def test_rates_of_a_chain_are_those_of_sympy_and_multiply(formula, inner, outer)
 
 
 @pytest.mark.parametrize(
-    ("formula", "words"), [("sin(x²)", "1 formulas came"), ("a·b; b = x", ""), ("u; u = x·y", ""), ("sin(; u = x", "")]
+    ("formula", "words"),
+    [("sin(x²)", "1 formulas were given"), ("a·b; b = x", ""), ("u; u = x·y", ""), ("sin(; u = x", "")],
 )
 def test_what_is_no_chain_of_two_is_refused(formula, words):
     assert words in refusal("chain", formula=formula)["message"]

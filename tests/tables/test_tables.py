@@ -225,7 +225,7 @@ def test_a_unit_in_every_cell_is_the_unit_of_the_column(cells, numbers, unit):
     table = ds.read_table({"dose": cells})
     np.testing.assert_array_equal(table["dose"], numbers)
     assert table.units == {"dose": unit}
-    assert f"dose: the unit {unit} stands in every cell" in table.notes_on(["dose"])
+    assert f"dose: the unit {unit} is in every cell" in table.notes_on(["dose"])
 
 
 @pytest.mark.parametrize("cells", [["5 mM", "5 µM"], ["3B", "4B"], ["a 1", "b 2"], ["5 mM", "7"]])

@@ -202,13 +202,13 @@ def test_calls_and_epochs_are_told_from_steps(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("empty.csv", b"", "is empty"),
-        ("a.json", b"{broken", "no JSON that can be read"),
+        ("a.json", b"{broken", "not valid JSON"),
         ("b.json", b'{"name": "x"}', "holds no log"),
         ("notes.txt", b"some words\nand more\n", "no line has a loss"),
         ("prose.md", b"# On losses\n\nA loss of 0.0 beside a NaN is lost.\n", "no line has a loss"),
         ("run-a.wandb", b":W&B\xe1\xbe\x07" + bytes(40), "version 7"),
         ("mlruns.db", b"SQLite format 3\0" + bytes(40), "is a database"),
-        ("blob.bin", bytes(range(256)) * 4, "bytes that are no text"),
+        ("blob.bin", bytes(range(256)) * 4, "it is not text"),
     ],
 )
 def test_what_is_no_log_is_refused_with_the_reason(name: str, content: bytes, message: str, tmp_path: Path) -> None:

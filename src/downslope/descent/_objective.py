@@ -365,7 +365,8 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
         numbers = [point] if np.ndim(point) == 0 else list(point)
         if len(numbers) != len(names):
             raise PointError(
-                f"{goal.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}"
+                f"{goal.read_as} has {len(names)} variables, and {len(numbers)} numbers were passed",
+                hint=f"write {example}",
             )
         point = dict(zip(names, numbers, strict=True))
     point = own_names(point, names)

@@ -75,7 +75,7 @@ def _without_value(judgement: Judgement, name: str, names: Sequence[str], point:
             return f"{head}; it has no limit there"
         return f"{head}{what.get(judgement.smoothness, '')}; it {' and '.join(beside)}"
     return head + {
-        "pole": ": a pole, the value grows without bound close by",
+        "pole": ": a pole, the value grows without bound nearby",
         "edge": ": the edge of the domain",
         "gap": f" (a removable gap); it tends to {number(judgement.value)} there",
         "jump": "; it has no limit there",

@@ -19,7 +19,7 @@ _KINDS = {
     "slope": "a slope: the gradient is not zero here",
     "minimum": "minimum",
     "maximum": "maximum",
-    "saddle": "saddle: up one way, down another",
+    "saddle": "saddle: up in one direction, down in another",
     "inflection": "horizontal inflection",
     "level": "level: the value does not change around the point",
     "degenerate": "degenerate: the Hessian is singular here",

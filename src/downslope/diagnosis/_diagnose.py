@@ -171,7 +171,7 @@ def symptoms(of: Literal["descents", "trainings"] = "trainings") -> Mapping[str,
         SettingError: for anything else.
 
     >>> symptoms("trainings")["overfitting"].meaning
-    'The loss on rows held back rose while that on the rows trained on went on falling.'
+    'The loss on rows held back rose while the training loss kept falling.'
     """
     known = {"descents": DESCENT_SYMPTOMS, "trainings": TRAINING_SYMPTOMS}
     if of not in known:

@@ -327,7 +327,7 @@ def _swings(evidence: Evidence) -> bool:
 
 
 def _is_slow(evidence: Evidence) -> bool:
-    """Tell whether the steps are short against the steepest curvature met, while most of the way is still to go."""
+    """Tell whether the steps are short against the steepest curvature met, while most of the distance remains."""
     if evidence.pace is None or evidence.is_noisy or len(evidence.step) < 2:
         return False
     far = evidence.share_left > ARRIVED_BY_TOLERANCE

@@ -213,7 +213,7 @@ def _unseen(nested: Sequence[Plain]) -> str:
     leaves = list(dict.fromkeys(str(leaf) for entry in nested for leaf in entry.get("leaves") or ()))
     where = " and ".join(dict.fromkeys(f"inside a {entry.get('inside')}" for entry in nested))
     return (
-        f"{', '.join(leaves)} {'is' if len(leaves) == 1 else 'are'} used {where}, where layers are not looked into"
+        f"{', '.join(leaves)} {'is' if len(leaves) == 1 else 'are'} used {where}, where layers are not recorded"
         if leaves
         else ""
     )

@@ -134,7 +134,7 @@ def _gradient_factor(evidence: TrainingEvidence) -> float | None:
 _SHARED_BY_DESCENTS = (
     Quantity("arrived", "whether it rests at a minimum", "higher", _arrived),
     Quantity("condition_number", "steepest curvature over the gentlest", "lower", lambda e: e.end.condition_number),
-    Quantity("distance", "way from start to end", "higher", _distance),
+    Quantity("distance", "distance from start to end", "higher", _distance),
     Quantity("end_gradient", "gradient at the end", "lower", lambda e: float(e.gradient_norm[-1])),
     Quantity("end_stability", "rate over the largest stable rate", "lower", lambda e: e.stability),
     Quantity("end_value", "value at the end", "lower", _end_value),
@@ -163,7 +163,7 @@ _SHARED_BY_TRAININGS = (
     Quantity("input_size", "root mean square of the inputs", "nearer to 1", lambda e: e.root_mean_square("input")),
     Quantity("target_size", "root mean square of the targets", "nearer to 1", lambda e: e.root_mean_square("target")),
     Quantity("highest_loss", "highest loss over the first", "lower", _highest_loss),
-    Quantity("score_gap", "score on rows trained on beyond that on rows held back", "lower", _gap),
+    Quantity("score_gap", "training score minus validation score", "lower", _gap),
     Quantity("noise_ratio", "noise scale over the examples of a step", "lower", _noise, "curvature"),
     Quantity("still_falling", "share by which the loss still fell at the end", "lower", lambda e: e.still_falling),
     Quantity("training_score", "score on the rows trained on", "higher", lambda e: e.training_score),

@@ -215,7 +215,7 @@ def _in_words(border: ConfidenceRegion, shown: list[tuple[float, float]]) -> str
     if not np.all(np.isfinite(ends)):
         return ", open at the edge"
     low, high = np.array(shown).T
-    return ", goes on beyond the edge" if np.any((ends[:, 0] < low) | (ends[:, 1] > high)) else ""
+    return ", continues beyond the edge" if np.any((ends[:, 0] < low) | (ends[:, 1] > high)) else ""
 
 
 def _within(end: float, values: np.ndarray) -> float:

@@ -182,7 +182,7 @@ def panels_of(axes: Any, count: int, new: Callable[[], list[Axes]]) -> list[Axes
     if len(panels) != count or not all(hasattr(panel, "get_lines") for panel in panels):
         wanted = "Matplotlib axes" if count == 1 else f"{count} Matplotlib axes"
         came = f"{len(panels)} axes" if all(hasattr(panel, "get_lines") for panel in panels) else described(axes)
-        raise SettingError(f"axes must be {wanted}, not {came}", hint="leave axes out for a figure of its own")
+        raise SettingError(f"axes must be {wanted}, not {came}", hint="leave axes out for a new figure")
     return panels
 
 

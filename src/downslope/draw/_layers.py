@@ -148,7 +148,7 @@ def updates(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     axes.set_xlabel("step")
     axes.set_ylabel("‖step‖ / ‖weights‖ of the layer")
     style.calm(axes)
-    style.title(axes, "How far each step moves a layer, in sizes of its own weights", below=_MEANT)
+    style.title(axes, "How far each step moves a layer, relative to its weights", below=_MEANT)
     by_layer.name_colours(axes, trace.layer_names)
     return axes
 

@@ -268,7 +268,7 @@ def _marks(axes: Axes, way: np.ndarray, away: float, ranges: list[tuple[float, f
     """Draw the way, the end, and the start or an arrow towards it."""
     dot = {"markersize": 9, "markeredgecolor": "white", "markeredgewidth": 1.3, "zorder": 6, "linestyle": "none"}
     if len(way) > 2:
-        axes.plot(*way.T, color=style.PATH, linewidth=1.6, zorder=4, label="the way, from above")
+        axes.plot(*way.T, color=style.PATH, linewidth=1.6, zorder=4, label="the path, from above")
     inside = all(low <= start <= high for start, (low, high) in zip(way[0], ranges, strict=True))
     above = f"the start, {number(away, 2)} above the plane" if away > 1e-6 else "the start"
     if inside:

@@ -188,7 +188,7 @@ def compare(
     'bfgs'
     """
     if "learning_rate" in choices:
-        raise SettingError("each method has a rate of its own", hint="learning_rates={'adam': 0.1} sets one")
+        raise SettingError("each method has its own rate", hint="learning_rates={'adam': 0.1} sets one")
     passed = checked(CompareChoices, choices, also=("objective", "start", "methods"))
     learning_rates = _rates_by_name(passed.pop("learning_rates", None))
     steps = passed.pop("steps", schema(CompareChoices)["steps"].default)

@@ -325,7 +325,7 @@ def _lost(result: Multistart) -> str:
     away = result.ran_away
     if away == result.lost:
         many = "All" if away == result.count else str(away)
-        return f" {many} went down without end: the objective looks unbounded below."
+        return f" {many} fell without end: the objective seems unbounded below."
     ran = f", and {away} went down without end" if away else ""
     return f" {result.lost - away} met a value that is not finite{ran}."
 

@@ -97,7 +97,7 @@ class Search:
     def _evidence(self) -> str:
         """Return a sentence on how many rounds ended at the best."""
         if not self.rounds:
-            return "No round came to its end; give it more time or more evaluations."
+            return "No round ended; allow more time or more evaluations."
         if self.confirmations == self.rounds:
             times = {1: "The one round", 2: "Both rounds"}.get(self.rounds, f"All {self.rounds} rounds")
             return f"{times} from independent starts ended there."

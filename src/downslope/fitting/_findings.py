@@ -107,7 +107,7 @@ def _no_value(fit: Fit, bad: np.ndarray, last: tuple[int, int]) -> Finding:
         Severity.PROBLEM,
         f"Row {rows[0]}: the model has no value at {_row_text(fit, int(bad[0]))} with {values}{more}.",
         {"rows": rows[:20], "count": len(rows)},
-        "a prediction that is no finite number",
+        "a prediction that is not finite",
         last,
         parts=tuple(fit.free),
         causes=("a start outside the range in which the model has a value",),
@@ -127,7 +127,7 @@ def _no_slope(fit: Fit, bad: np.ndarray, last: tuple[int, int]) -> Finding:
         f"Row {rows[0]}: the slope by {listed(names)} is no number at {_row_text(fit, int(at[0]))}{more}, "
         "so no step can be computed and no error.",
         {"rows": rows[:20], "count": len(rows), "parameters": list(names)},
-        "a derivative of a prediction that is no finite number",
+        "a derivative of a prediction that is not finite",
         last,
         parts=names,
         causes=("a power, root or logarithm at the end of its range",),
@@ -145,7 +145,7 @@ def _no_error(fit: Fit, names: Sequence[str], last: tuple[int, int]) -> Finding:
         Severity.PROBLEM,
         f"The errors of {listed(names)} are not known: {why}.",
         {"parameters": list(names), "degrees_of_freedom": fit.degrees_of_freedom},
-        "a standard error that is no number",
+        "a standard error that is not a number",
         last,
         parts=tuple(names),
         causes=("as many parameters as rows",) if spent else ("residuals that are not finite",),
@@ -186,7 +186,7 @@ def _of_chi_square(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
             f"a probability of a χ² this large below {_RARE}",
             last,
             causes=("understated deviations", "a model that lacks something", "outliers"),
-            remedies=("look at the residuals", "leave absolute_sigma out"),
+            remedies=("check the residuals", "leave absolute_sigma out"),
         )
     else:
         yield Finding(
@@ -278,7 +278,7 @@ def _ill_conditioned(free: Sequence[str], uncertainty: Uncertainty, last: tuple[
     return Finding(
         "ill_conditioned",
         Severity.NOTE,
-        f"{names} can hardly be told apart: changed together they move the predictions "
+        f"{names} can hardly be distinguished: changed together, they move the predictions "
         f"{uncertainty.condition_number:.3g} times less than other changes do, in units of their own effect.",
         {"condition_number": uncertainty.condition_number}
         | {"weakest_direction": {name: float(part) for name, part in zip(free, uncertainty.weakest, strict=True)}},

@@ -151,7 +151,7 @@ def _over_table(
     table = with_merged_cells(table, by) if by else table
     shared = shared_names(chosen["shared"])
     if shared and not by:
-        raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
+        raise SettingError("shared needs by, the column that defines the groups", hint='for example by="patient"')
     model = model_of(model_text, table, units, tuple(plain_names(named)), (*columns, *by))
     check_by_name(model, chosen["start"], chosen["bounds"])
     return model, table, by, checked_shared(shared, model) if by else ()

@@ -52,7 +52,7 @@ def function_equation(
             hint="name an argument after the column that it receives",
         )
     if not parameters:
-        raise FormulaError(f"{name} has no parameter to fit", hint="arguments that are no columns are parameters")
+        raise FormulaError(f"{name} has no parameter to fit", hint="arguments that are not columns are parameters")
     left = equation(f"{measured} = 0", table).left
     if not left.columns:
         raise DataError(f"{measured} is no column of the table; it has {listed(list(table))}")
@@ -62,7 +62,7 @@ def function_equation(
     _check_call(name, function, is_column, rows, free)
     way = way_of(function, rows, free, is_column)
     body = Call(ForeignFunction(name, function, is_column, way), tuple(map(Name, arguments)))
-    note = f"{name} is a Python function, whose slopes are {_WAYS[way]}"
+    note = f"{name} is a Python function, differentiated {_WAYS[way]}"
     right = Formula(None, parameters, body, columns, text=name, notes=(note,))
     return Equation(left, right, f"{measured} = {name}({', '.join(arguments)})"), defaults
 

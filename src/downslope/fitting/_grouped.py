@@ -52,7 +52,7 @@ def grouped_task(
     """
     used = [name for name in by if name in model.columns]
     if used:
-        raise DataError(f"{used[0]} tells groups apart, so it cannot be in the equation")
+        raise DataError(f"{used[0]} defines the groups, so it cannot be in the equation")
     split = {name: apart(chosen[name]) for name in ("bounds", "fixed", "ties")}
     if split["ties"][1]:
         raise SettingError("a tie holds in all groups", hint='for example ties={"b": "2a"}')

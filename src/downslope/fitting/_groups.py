@@ -203,7 +203,7 @@ def checked_by(by: tuple[str, ...], table: Columns) -> tuple[str, ...]:
     """Return the columns that tell groups apart, after checking that a table to predict from has them."""
     for name in by:
         if name not in table:
-            raise DataError(f"a prediction needs the column {name}, which tells groups apart")
+            raise DataError(f"a prediction needs the column {name}, which defines the groups")
     return by
 
 

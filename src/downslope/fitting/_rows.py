@@ -177,7 +177,7 @@ def _numbered(rows: Any, count: int) -> np.ndarray:
     for part in parts:
         match = _RANGE.fullmatch(str(part).strip())
         if match is None:
-            raise SettingError(f"rows has {str(part).strip()!r}, which is no row number and no range", hint=hint)
+            raise SettingError(f"rows has {str(part).strip()!r}, which is neither a row number nor a range", hint=hint)
         first, colon, last = match.group("first"), match.group("colon"), match.group("last")
         low = int(first) if first else 1
         high = int(last) if last else count if colon else low

@@ -150,7 +150,7 @@ def _custom(transformation: Any, settings: Mapping[str, float]) -> Method:
         )
     if settings:
         raise SettingError(
-            f"an Optax transformation holds its own settings; {sorted(settings)[0]!r} cannot be given beside it"
+            f"an Optax transformation holds its own settings; {sorted(settings)[0]!r} cannot be passed with it"
         )
     return Method(CUSTOM, {}, transformation)
 

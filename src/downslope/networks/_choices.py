@@ -199,7 +199,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
             "batches",
             least=0,
             metavar="N",
-            typed="Steps between looks at the curvature; 0 for none.",
+            typed="Steps between curvature probes; 0 for none.",
         ),
     ]
     layers_every: Annotated[
@@ -238,7 +238,7 @@ class RunChoices(TypedDict, total=False):
             "run",
             kind="file",
             metavar="DIR",
-            typed="Write the run into this folder while it goes on.",
+            typed="Write the run to this folder as it trains.",
         ),
     ]
     resume: Annotated[

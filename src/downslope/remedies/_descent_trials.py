@@ -47,7 +47,7 @@ _MORE_STARTS = 48  # further ones where that is what is wrong
 _SHARE = 0.125  # of the budget, at most, for each of the two and for a search
 _SECONDS = 5.0  # for a search
 _FAR = 3.0  # times the size of the start: where a search looks
-_NOTE = "A run that ended above its start, or at no number, counts as if it had stayed there."
+_NOTE = "A run that ended above its start, or not at a number, counts as if it had stayed there."
 
 
 def of_plan(

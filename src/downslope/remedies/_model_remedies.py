@@ -56,9 +56,9 @@ def revived_units(case: TrainingCase) -> Remedy | None:
     steps = case.steps // 10
     if not steps or case.choice("begin") is not None or case.setup.is_foreign or not case.layers:
         return None
-    why = "What leads into units that are dead is drawn anew; the others keep what they learnt (Sokar et al. 2023)."
+    why = "The weights into dead units are drawn again; the others keep what they learned (Sokar et al. 2023)."
     return Remedy(
-        f"dead units drawn anew at step {steps}", why, {"begin": {"steps": steps, "revive": True}}, "dead_share"
+        f"dead units initialised again at step {steps}", why, {"begin": {"steps": steps, "revive": True}}, "dead_share"
     )
 
 
@@ -87,7 +87,7 @@ def skips(case: TrainingCase) -> Remedy | None:
     equal = any(width == following for width, following in itertools.pairwise(widths))
     if not equal or any(layer.get("skip") for layer in case.hidden):
         return None
-    why = "The identity beside each layer passes gradients on as they are (He et al. 2016)."
+    why = "The identity beside each layer passes gradients on unchanged (He et al. 2016)."
     return Remedy("skip connections", why, {"skip": True}, "gradient_per_layer")
 
 
@@ -135,7 +135,7 @@ def scaled_targets(case: TrainingCase) -> Remedy | None:
     """Targets of mean 0 and deviation 1."""
     if case.choice("scale_targets") is not False or case.trace.facts["network"].get("kind") != "numbers":
         return None
-    why = "Outputs begin near 0 with a spread of 1; gradients grow with the distance to go."
+    why = "Initial outputs are near 0 with a spread of 1; gradients grow with the distance to the targets."
     return Remedy("scaled targets", why, {"scale_targets": True}, "target_size")
 
 
@@ -230,7 +230,7 @@ def best_kept(case: TrainingCase) -> Remedy | None:
     # Of many evaluations the best is the best by chance as well, which is no mend.
     if not losses[-1] - lowest > _RISEN * abs(lowest):
         return None
-    why = "What is learnt after the best evaluation on rows held back is learnt by heart (Prechelt 1998)."
+    why = "After the best evaluation on rows held back, a network only memorises (Prechelt 1998)."
     return Remedy("the best network kept", why, {"keep": "best"}, "score_gap")
 
 

@@ -63,7 +63,7 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
     if isinstance(run, Plan):
         if width > 1:
             raise SettingError(
-                "width is of the search for what mends a training", hint="the runs of a descent are all begun at once"
+                "width applies to prescriptions for trainings", hint="the runs of a descent are all started at once"
             )
         return of_plan(run, None, pairs, most, progress, executor)
     setup, trace = _trained(run)

@@ -83,7 +83,7 @@ class Prescription:
     def _failed(self) -> str:
         """Return how much was tried in vain."""
         if not self.tried:
-            return "no remedy is known for this, or the budget bears none."
+            return "no remedy is known for this, or the budget allows none."
         tried = "1 remedy was tried" if len(self.tried) == 1 else f"{len(self.tried)} remedies were tried"
         if any(trial.effect.low > 0 and trial.net.low > 0 for trial in self.trials):
             return f"{tried}, and where the {self.yardstick.words} got better, what was wrong did not."

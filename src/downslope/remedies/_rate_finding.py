@@ -128,7 +128,7 @@ class RateFinding:
             frozenset(
                 {"runs away"}
             ): "each runs away: the loss or its gradient is not finite at the start or soon after",
-            frozenset({"stands still"}): "at each the loss stands still: the gradient is zero, or lost in noise",
+            frozenset({"stands still"}): "at each, the loss does not move: the gradient is zero, or lost in noise",
         }.get(frozenset(ways), f"each of them {' or '.join(sorted(ways))}")
         return f"No rate descends: of {len(self.checks)} checked from {low} to {high}, {why}."
 

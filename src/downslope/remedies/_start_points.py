@@ -128,7 +128,7 @@ def noise(case: DescentCase) -> Remedy | None:
     if not math.isfinite(deviation):
         return None
     changes = {"method": NOISY_GRADIENT_DESCENT.name, "noise": deviation}
-    why = "Noise has a part along every way out (Neelakantan et al. 2015; Ge et al. 2015)."
+    why = "Noise has a component in every direction (Neelakantan et al. 2015; Ge et al. 2015)."
     return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "lowest_curvature")
 
 

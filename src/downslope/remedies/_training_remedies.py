@@ -113,7 +113,7 @@ def noise(case: TrainingCase) -> Remedy | None:
     if not size > 0:
         return None
     deviation = two_digits(_SMALL_STEP * size / case.rate)
-    why = "Noise makes equal units unequal, and has a part along every way out (Neelakantan et al. 2015)."
+    why = "Noise makes equal units unequal, and has a component in every direction (Neelakantan et al. 2015)."
     changes = {"method": NOISY_GRADIENT_DESCENT.name, "noise": deviation, "learning_rate": case.rate}
     return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "training_score")
 
@@ -191,7 +191,7 @@ def usual_deep(case: TrainingCase) -> Remedy | None:
     base, wide = _usual(case, USUAL_RATE, "layer"), roomy(case)
     if base is None or len(case.hidden) < 2 or case.setup.is_foreign:
         return None
-    why = "Normalised layers with a way around each are trained at any depth (He et al. 2016)."
+    why = "Normalised layers with a skip connection around each can be trained at any depth (He et al. 2016)."
     further = [Remedy("skip connections", why, {"skip": True}, "gradient_per_layer", key="skips")]
     further += [replace(wide, key="roomy")] if wide else []
     return replace(
@@ -221,7 +221,7 @@ def _usual(case: TrainingCase, rate: float, normalisation: str) -> Remedy | None
             bundled.append(Remedy(in_words(key), why, changes, "gradient_per_layer", key=key))
         bundled += _applied(case, (suited_output,), "")
     bundled += _applied(case, (standardised, scaled_targets), "")
-    why = "Adam, relu with weights to suit, inputs of size 1, the output that suits: what networks begin with today."
+    why = "Adam, relu with suitable weights, scaled inputs, a suitable output: today's usual starting point."
     more = f", {normalisation} normalised" if normalisation != "none" else ""
     return Remedy(
         f"the usual choices at a rate of {number(rate)}{more}",

@@ -56,7 +56,7 @@ def of_training(
         return Prescription(setup, HELD_BACK, diagnosis, score_of(trace))
     if setup.task.objective.batched is None or setup.task.objective.batched.held_out is None:
         raise SettingError(
-            "remedies are judged on rows held back, and there are none", hint="train with validation=0.2"
+            "remedies are judged on rows held back, but there are none", hint="train with validation=0.2"
         )
     most = (_BUDGET if trainings is None else trainings) * max(int(setup.choices["steps"]), _FEWEST)
     with progress_bar(progress, most) as show, Crew(executor, threads=count) as crew:

@@ -375,5 +375,5 @@ def _cost(trace: Trace) -> str:
     added = f"The record added {percent(sum(shares.values()))} to the time of the steps" + (
         f": {parts}." if parts else "."
     )
-    looks = f" Looks at the curvature went on beside them for {percent(in_background)} of it." if in_background else ""
+    looks = f" Curvature probes ran in the background for {percent(in_background)} of it." if in_background else ""
     return added + looks

@@ -108,7 +108,7 @@ def column_in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules)
     if signs:
         facts.append(f"{{name}}: amounts in {', '.join(signs)}, read without the sign")
     if unit:
-        facts.append(f"{{name}}: the unit {unit} stands in every cell")
+        facts.append(f"{{name}}: the unit {unit} is in every cell")
     return replace(column_of_numbers(text, numbers, rules, facts), unit=unit), group
 
 

@@ -16,7 +16,7 @@ class BatchPlan(TypedDict, total=False):
     accumulate: Annotated[int, "batches whose gradients make one step"]
     evaluate_every: Annotated[int | None, "steps between evaluations"]
     patience: Annotated[int | None, "evaluations without a lower validation loss before the run ends"]
-    probe_every: Annotated[int | None, "steps between looks at the curvature"]
+    probe_every: Annotated[int | None, "steps between measurements of the curvature"]
     best_by: Annotated[str | None, "the measurement whose best point is kept: `validation_loss`, …; None for the last"]
 
 
@@ -48,7 +48,7 @@ class DataFacts(TypedDict, total=False):
     class_counts: Annotated[Sequence[int] | None, "rows of each class; None for numbers"]
     chance_score: Annotated[float | None, "the score of guessing"]
     reference_score: Annotated[float | None, "what a simple learner scores on the rows trained on, each left out"]
-    validation_reference_score: Annotated[float | None, "what it scores on the rows held back"]
+    validation_reference_score: Annotated[float | None, "its score on the rows held back"]
     balanced_reference_score: Annotated[
         float | None, "what it scores in balanced accuracy, where the loop measures another score"
     ]
@@ -70,7 +70,7 @@ class DataFacts(TypedDict, total=False):
     metric: Annotated[str, "of all scores here: `accuracy`, `balanced_accuracy` or `r2`"]
     rows_compared: Annotated[int | None, "rows trained on of which it is known whether they repeat others"]
     repeated_rows: Annotated[int | None, "those of them that repeat an earlier one"]
-    rows_on_both_sides: Annotated[int | None, "rows held back that stand among those trained on as well"]
+    rows_on_both_sides: Annotated[int | None, "rows held back that are also among the training rows"]
     share_on_both_sides: Annotated[float | None, "their share of the rows held back"]
     repeats_by_chance: Annotated[float | None, "the share of rows that would repeat others by chance"]
     every_combination: Annotated[bool, "whether the rows hold every combination of features that have two values each"]
@@ -78,11 +78,11 @@ class DataFacts(TypedDict, total=False):
     row_number_score: Annotated[float | None, "what a simple learner scores by it alone"]
     score_without: Annotated[float | None, "what it scores without such columns"]
     shift_auc: Annotated[float | None, "how well neighbours tell rows held back from others: an area under a curve"]
-    shift_column: Annotated[str | None, "the feature that tells them best"]
+    shift_column: Annotated[str | None, "the feature that distinguishes them best"]
     shift_column_auc: Annotated[float | None, "how well it does"]
     shift_error: Annotated[float | None, "the standard error of these areas where rows are alike"]
     target_ratio: Annotated[float | None, "the 95th percentile of positive targets over the 5th"]
-    log_reference_score: Annotated[float | None, "R² of a simple learner by way of their logarithms"]
+    log_reference_score: Annotated[float | None, "R² of a simple learner on their logarithms"]
     log_reference_of_logs: Annotated[float | None, "its R² on the logarithms"]
     between_batches: Annotated[float | None, "the share of the targets' variance between batches of a stream"]
     between_batches_shuffled: Annotated[float | None, "its mean over permutations of the rows"]
@@ -120,7 +120,7 @@ class NamedLoss(TypedDict, total=False):
     """A loss by name."""
 
     name: Annotated[str, "its name: `softmax cross-entropy`, `mean squared error`, `custom`, …"]
-    from_logits: Annotated[bool | None, "whether it takes logits; None where it is no cross-entropy"]
+    from_logits: Annotated[bool | None, "whether it takes logits; None if it is not a cross-entropy"]
 
 
 class NetworkFacts(TypedDict, total=False):
@@ -196,7 +196,7 @@ class LayoutFacts(TypedDict, total=False):
 
     devices: Annotated[int, "devices that each took a part of every batch"]
     hosts: Annotated[int, "processes that they belonged to"]
-    divided: Annotated[bool, "whether each held a part of what the method carries"]
+    divided: Annotated[bool, "whether each held a part of the optimiser's state"]
     waiting: Annotated[
         Mapping[str, Sequence[float]],
         "by chunk its first `step`, the seconds of the `slowest` and the `median` process before it, and the number of "

@@ -59,7 +59,7 @@ def opened(file: Path) -> Iterator[BinaryIO]:
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb") as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise TraceError(f"{file} is no regular file")
+                raise TraceError(f"{file} is not a regular file")
             yield stream
     except FileNotFoundError:
         raise TraceError(f"{file} is missing") from None

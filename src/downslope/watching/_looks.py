@@ -21,7 +21,7 @@ def next_curvature(step: int, every: int | None = None) -> int:
 
 
 def ended_by(error: Exception, step: int, what: str = "looking into the layers") -> str:
-    """Warn that something failed, and return the sentence that the facts keep; the training goes on.
+    """Warn that something failed, and return the sentence that the facts keep; the training continues.
 
     Args:
         error: how it failed.
@@ -30,5 +30,5 @@ def ended_by(error: Exception, step: int, what: str = "looking into the layers")
     """
     reason = in_a_line(error)
     with contextlib.suppress(UserWarning):  # where warnings are errors, this one must not be one in the loop
-        warnings.warn(f"{what} ended at step {step} ({reason}); the training goes on", stacklevel=5)
+        warnings.warn(f"{what} ended at step {step} ({reason}); the training continues", stacklevel=5)
     return f"{what[0].upper()}{what[1:]} ended at step {step}: {reason}."

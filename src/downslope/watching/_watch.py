@@ -264,7 +264,7 @@ class Watch:
             if not self._rows.is_written:
                 raise
             self._rows.keep_in_memory()
-            warnings.warn(f"the run is no longer written: {error.message}; the watch goes on in memory", stacklevel=4)
+            warnings.warn(f"the run is no longer written: {error.message}; the watch continues in memory", stacklevel=4)
 
     @property
     def trace(self) -> Trace:

@@ -78,7 +78,7 @@ def _along_floor(evidence: Evidence) -> str:
     """Return what is known of a floor without curvature."""
     if evidence.around is not None:
         return " The values around are nowhere lower."
-    return " Curvature alone does not tell whether the value falls on along it."
+    return " Curvature alone does not show whether the value keeps falling along it."
 
 
 def _curvatures(evidence: Evidence) -> str:

@@ -34,7 +34,7 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     shares = evidence.late("dead_share")
     if not np.any(np.isfinite(shares)):
-        return NotRun(DEAD_UNITS.key, "the layers were not looked into, or their activations are not known")
+        return NotRun(DEAD_UNITS.key, "the layers were not recorded, or their activations are not known")
     indices = [
         index
         for index, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))
@@ -54,6 +54,6 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
         "half of a layer's units flat on every example of a batch",
         numbers={"dead_share": worst},
         parts=names,
-        causes=("a step that was too long", "biases that begin far below zero", "a deep, narrow network"),
+        causes=("a step that was too long", "biases initialised far below zero", "a deep, narrow network"),
         remedies=("a smaller learning rate", "leaky_relu", "he_normal with biases at zero"),
     )

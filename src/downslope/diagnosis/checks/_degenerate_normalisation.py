@@ -42,7 +42,7 @@ def degenerate_normalisation(evidence: TrainingEvidence) -> Finding | None:
     if not 1 <= fewest <= _FEW:
         return None
     places = "A normalisation takes" if counts.count(fewest) == 1 else f"{counts.count(fewest)} normalisations take"
-    rest = "what is left is 0, whatever comes in" if fewest == 1 else "what is left depends on chance"
+    rest = "the result is 0 for any input" if fewest == 1 else "what is left depends on chance"
     return training_finding(
         evidence,
         DEGENERATE_NORMALISATION,

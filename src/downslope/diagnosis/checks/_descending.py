@@ -56,7 +56,7 @@ def still_descending(evidence: Evidence, state: EndState) -> Finding | None:
             "lowest_eigenvalue",
             "highest_eigenvalue",
         ),
-        "none of the problems looked for shows, and the bottom is not reached",
+        "none of the known problems shows, and no minimum is reached",
         evidence.all_steps,
         remedies=_remedies(evidence, coarse),
     )

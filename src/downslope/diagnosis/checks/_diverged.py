@@ -44,13 +44,13 @@ def _plunges(evidence: Evidence) -> Finding:
         DIVERGED.key,
         Severity.PROBLEM,
         f"The value falls faster and faster, from {number(evidence.value[0])} to {number(evidence.value[-1])}, and the "
-        "curvature is still negative: it looks unbounded below. A smaller rate only falls more slowly.",
+        "curvature is still negative: it seems unbounded below. A smaller rate only falls more slowly.",
         evidence.numbers(*_NUMBERS),
         "the slope grew a thousandfold along negative curvature that does not weaken",
         evidence.all_steps,
         causes=(
             "the objective has no minimum in this direction",
-            "a sign is the wrong way round",
+            "a sign is reversed",
         ),
         remedies=(
             "check the sign of the objective",

@@ -67,12 +67,12 @@ def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
             numbers={"evaluation": name, "step": int(steps[lost[0]]), "evaluations": len(lost)},
             causes=(
                 "running statistics that are not finite or never move",
-                "missing or huge numbers in rows held back",
+                "missing or huge numbers in the rows held back",
                 "half precision in evaluation",
             ),
             remedies=(
-                "look at the rows held back",
-                "look at the running means and variances",
+                "check the rows held back",
+                "check the running means and variances",
                 "a normalisation by layer",
             ),
             problem=True,
@@ -122,7 +122,7 @@ def _apart(evidence: TrainingEvidence) -> Finding | None:
             "a model left in training mode, or put into it",
             "batches so small that their statistics are not those of the rows",
         ),
-        remedies=("look at the running means and variances", "a normalisation by layer"),
+        remedies=("check the running means and variances", "a normalisation by layer"),
         if_unknown=True,
     )
 

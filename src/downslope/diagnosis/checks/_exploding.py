@@ -43,7 +43,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     rate, spread = evidence.inside.gradient_rate, _largest_spread(evidence)
     loop = evidence.inside.recurrence(fading=False)
     if rate is None and spread is None and loop is None:
-        return NotRun(EXPLODING_GRADIENTS.key, "the layers were not looked into, or fewer than three lie on every path")
+        return NotRun(EXPLODING_GRADIENTS.key, "the layers were not recorded, or fewer than three lie on every path")
     overflowing = _overflowing(evidence)
     if overflowing is not None:
         sentence = f"Signals grow from layer to layer until they overflow in {overflowing}."
@@ -74,7 +74,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
             "largest_spread": spread,
         },
         parts=evidence.layers,
-        causes=("weights that begin too large", "an activation without a bound in a deep network"),
+        causes=("initial weights that are too large", "an activation without a bound in a deep network"),
         remedies=("an initialisation that suits the activation", "normalisation", "clip the gradient's norm"),
     )
 

@@ -110,7 +110,7 @@ def _by_heart(evidence: TrainingEvidence, rows: int) -> Finding:
     return training_finding(
         evidence,
         TOO_FEW_ROWS,
-        f"{count(rows, 'row')} and {parameters} weights: they can be learnt by heart, and no row is held back to tell.",
+        f"{count(rows, 'row')} and {parameters} weights: they can be memorised, and no row is held back to tell.",
         f"{_BY_HEART} rows, more rows than weights, or rows held back",
         numbers={"rows": rows, "parameters": parameters},
         causes=("too few rows",),

@@ -15,7 +15,7 @@ FROZEN_PARAMETERS = Symptom(
     "frozen_parameters",
     Severity.PROBLEM,
     order=55,
-    meaning="Parts of the network have a gradient or an update of exactly 0 at every look.",
+    meaning="Parts of the network have a gradient or an update of exactly 0 whenever they are recorded.",
     quantity="frozen_share",
     remedies=("adam",),
 )
@@ -81,15 +81,15 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
         FROZEN_PARAMETERS,
         f"{_called(parts)} never changed, {number(100 * share)} % of all parameters: "
         f"{_reason(evidence, parts, silent, cut)}.",
-        "a gradient and an update other than exactly 0 at some look",
+        "a gradient and an update other than exactly 0 at some recorded step",
         numbers={"frozen_parts": len(parts), "frozen_share_of_parameters": share},
         parts=parts,
         causes=(
             "stop_gradient, or an array taken out of the program and put in again",
             "rounding, comparing or choosing the largest between these parts and the loss",
-            "a method that was told to leave them out",
+            "an optimiser that leaves them out",
         ),
-        remedies=("a way for the gradient from the loss to these parts", "all parts passed to the method"),
+        remedies=("a path for the gradient from the loss to these parts", "all parts passed to the method"),
         problem=None if share > _SMALL else False,
         # A part that is to be trained and that no derivative reaches is no choice of anyone.
         if_unknown="held" in evidence.network and bool(cut.intersection(silent)),
@@ -111,7 +111,7 @@ def _reason(evidence: TrainingEvidence, parts: tuple[str, ...], silent: list[str
         return "there is a gradient, and the method makes no step of it"
     if cut.intersection(silent):
         return "no derivative leads from the loss to them"
-    return "their gradient was exactly 0 at every look"
+    return "their gradient was exactly 0 whenever it was recorded"
 
 
 def _is_dead(evidence: TrainingEvidence) -> bool:

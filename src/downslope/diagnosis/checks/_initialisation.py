@@ -70,7 +70,7 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
         f"a variance of the first weights, and a spread of signals, within a factor {number(_OFF)} of what suits",
         numbers={"variance_ratio": float(worst), "spread": spread},
         parts=tuple(evidence.layers[index] for index in off),
-        causes=("weights drawn on a fixed scale, whatever the layer's size",),
+        causes=("weights drawn on a fixed scale, regardless of the layer's size",),
         remedies=("he_normal for relu and its like, glorot_uniform for tanh and sigmoid",),
     )
 

@@ -38,7 +38,7 @@ def kink(evidence: Evidence, state: EndState) -> Finding | None:
         else (_stalled(evidence, where) if searches or crossing is None else _crosses(evidence, crossing, where))
         + _lowest(evidence, around),
         {**({} if crossing is None else {"order": crossing.order}), **evidence.numbers(*_NUMBERS)},
-        "between two points of the path the slope jumps, at every distance looked at",
+        "between two points of the path the slope jumps, at every distance checked",
         evidence.at_end if searches else evidence.all_steps,
         causes=("an absolute value, a root, or the edge between two pieces of the objective",),
         remedies=(

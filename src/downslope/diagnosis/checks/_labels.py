@@ -59,11 +59,11 @@ def _constant(evidence: TrainingEvidence) -> Finding:
     return training_finding(
         evidence,
         LABEL_PROBLEM,
-        f"All rows are {same}: there is nothing to tell apart.",
+        f"All rows are {same}: there is nothing to learn.",
         "at least two classes, or numbers that differ",
         numbers={"classes": 1},
         causes=("a wrong target column", "rows sorted by class and cut"),
-        remedies=("look at the target column",),
+        remedies=("check the target column",),
         problem=True,
     )
 

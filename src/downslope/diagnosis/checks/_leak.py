@@ -14,7 +14,7 @@ DATA_LEAK = Symptom(
 )
 
 _NEARLY_ALL = 0.9  # of what the reference gains over guessing
-# Of the rows held back, those that stand among the rows for training as well; a few of them change no score.
+# Of the rows held back, those that are also among the training rows; a few of them change no score.
 _SOME, _MANY = 0.01, 0.1
 _BEYOND_CHANCE = 3.0
 _FEWEST = 2
@@ -46,7 +46,7 @@ def leaking_column(evidence: TrainingEvidence) -> Finding | None:
         evidence,
         DATA_LEAK,
         f"Column {name} numbers the rows, and tells their targets: nearest neighbours by it alone score "
-        f"{number(alone)}, and without it {number(rest)}. The number of a new row tells nothing.",
+        f"{number(alone)}, and without it {number(rest)}. The number of a new row says nothing.",
         "a column that numbers the rows and scores nine tenths of the reference",
         numbers={"row_number_score": alone, "score_without": rest},
         causes=("rows sorted by their targets, with their number among the columns",),
@@ -61,7 +61,7 @@ def leaking_column(evidence: TrainingEvidence) -> Finding | None:
     needs=("data.rows_on_both_sides?", "data.share_on_both_sides?", "data.repeats_by_chance?"),
 )
 def rows_on_both_sides(evidence: TrainingEvidence) -> Finding | None:
-    """Find rows held back that stand among the rows for training as well.
+    """Find rows held back that are also among the training rows.
 
     Quantity: their share of the rows held back. Theory: a repeated row is no test. Threshold: a tenth, a hundredth for
     a note, and three times what columns of few values would repeat by chance.
@@ -73,7 +73,7 @@ def rows_on_both_sides(evidence: TrainingEvidence) -> Finding | None:
     return training_finding(
         evidence,
         DATA_LEAK,
-        f"{number(100 * share)} % of the rows held back stand among the rows for training as well ({many} rows): the "
+        f"{number(100 * share)} % of the rows held back are also among the training rows ({many} rows): the "
         "score on them is no test.",
         f"{number(100 * _MANY)} % of the rows held back",
         numbers={"rows_on_both_sides": many, "share_on_both_sides": share},

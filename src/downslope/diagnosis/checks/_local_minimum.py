@@ -47,5 +47,5 @@ def local_minimum(trace: Trace, others: Sequence[Trace]) -> Finding | None:
         "a thousandth of what was gained from the start",
         (trace.last_step, trace.last_step),
         causes=("several valleys, and a start in another than the lowest",),
-        remedies=("multistart or search, which look for the lowest valley",),
+        remedies=("multistart or search, which search for the lowest valley",),
     )

@@ -24,7 +24,7 @@ NOT_FINITE = Symptom(
     "not_finite",
     Severity.PROBLEM,
     order=30,
-    meaning="A value or a gradient is no finite number.",
+    meaning="A value or a gradient is not finite.",
     quantity="highest_value",
     remedies=(
         "rate_from_curvature",

@@ -64,7 +64,7 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tu
         severity,
         sentence,
         evidence.numbers(*_NUMBERS),
-        f"median cosine of successive updates below {BOUNCING_COSINE}, or steps that end where they began",
+        f"median cosine of successive updates below {BOUNCING_COSINE}, or steps that return to their starting point",
         (int(evidence.step[len(evidence.step) // 2]), evidence.last_step),
         causes=("the learning rate is at the largest stable rate",) if severity is Severity.PROBLEM else (),
         remedies=remedies,

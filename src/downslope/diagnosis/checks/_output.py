@@ -89,7 +89,7 @@ def unshared_output(evidence: TrainingEvidence) -> Finding | NotRun | None:
     return training_finding(
         evidence,
         WRONG_OUTPUT_ACTIVATION,
-        "Each class has a sigmoid of its own, though exactly one is right.",
+        "Each class has its own sigmoid, though exactly one class is right.",
         "an output whose numbers add up to 1",
         numbers={"output": "sigmoid"},
         parts=evidence.layers[-1:],

@@ -16,7 +16,7 @@ OVERFITTING = Symptom(
     "overfitting",
     Severity.PROBLEM,
     order=210,
-    meaning="The loss on rows held back rose while that on the rows trained on went on falling.",
+    meaning="The loss on rows held back rose while the training loss kept falling.",
     quantity="score_gap",
     remedies=("best_kept", "early_stopping", "weight_decay", "dropout"),
 )

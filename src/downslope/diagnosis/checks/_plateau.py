@@ -63,8 +63,8 @@ def _sentence(evidence: Evidence) -> str:
     if end.gradient_norm == 0 and end.size == 0:
         if around is not None and around.judged == "level" and not around.edge:
             if around.rises:
-                return "The ground around the end is level, and the value is lower nowhere that was looked at."
-            return "The ground is level: the value is the same wherever it was looked at around the end."
+                return "The ground around the end is level, and the value is lower at none of the points checked."
+            return "The ground is level: the value is the same at all points checked around the end."
         return "Slope and curvature are both 0 here, so a minimum cannot be told from a shelf."
     if order is not None and math.isfinite(order) and order < 10:
         return (

@@ -33,7 +33,7 @@ RATE_TOO_SMALL = Symptom(
     "rate_too_small",
     Severity.PROBLEM,
     order=80,
-    meaning="Steps are short even against the steepest curvature, while most of the way is still to go.",
+    meaning="Steps are short even against the steepest curvature, while most of the distance remains.",
     quantity="distance",
     remedies=(
         "best_rate",
@@ -140,7 +140,7 @@ def _unmeasured(evidence: Evidence) -> NotRun | None:
 
 @check(RATE_TOO_SMALL)
 def rate_too_small(evidence: Evidence, state: EndState) -> Finding | None:
-    """Find steps that are short even against the steepest curvature, while most of the way is still to go."""
+    """Find steps that are short even against the steepest curvature, while most of the distance remains."""
     if state is not EndState.CRAWLING:
         return None
     better = advised_rate(evidence, state)
@@ -175,7 +175,7 @@ def _how_short(evidence: Evidence) -> str:
 def _how_long(evidence: Evidence) -> str:
     """Return how long it would take."""
     if not evidence.steps_to_go:
-        return f"After {count(evidence.last_step)} most of the way is still to go."
+        return f"After {count(evidence.last_step)} most of the distance remains."
     pace = "this pace" if evidence.learning_rate is None else f"α = {number(evidence.learning_rate)}"
     return f"At {pace} about {count(evidence.steps_to_go, 'more step')} are needed."
 

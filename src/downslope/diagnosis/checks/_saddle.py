@@ -54,9 +54,9 @@ def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None
         where = "The descent is heading straight into a saddle"
     else:
         where = "The gradient vanishes, but this is a saddle"
-    out = "The gradient is zero along the way out, so no rate leaves it."
+    out = "The gradient is zero along the direction out, so no rate leaves it."
     if not higher and evidence.end.modes and evidence.end.modes[0][0] > NO_WAY_OUT * evidence.end.gradient_norm:
-        out = "The gradient is nearly zero along the way out: leaving it takes as many steps as were taken."
+        out = "The gradient is nearly zero along the direction out: leaving it takes as many steps as were taken."
     return Finding(
         SADDLE_POINT.key,
         Severity.PROBLEM,
@@ -65,12 +65,12 @@ def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None
             "escaping_direction": _written(_way_out(evidence) if higher else spectrum.lowest_direction),
             **evidence.numbers(*_NUMBERS),
         },
-        "a value that falls on along some way where the gradient vanishes"
+        "a value that keeps falling in some direction where the gradient vanishes"
         if higher
         else f"lowest eigenvalue below {number(-evidence.end.zero)} where the gradient vanishes",
         evidence.at_end,
         parts=parts,
-        causes=("the start lies on a line from which the gradient never turns towards the way out",),
+        causes=("the start lies on a line from which the gradient never turns away",),
         remedies=(f"start a little off along {listed(parts)}", "noise in the gradient"),
     )
 
@@ -78,7 +78,7 @@ def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None
 def _tops(evidence: Evidence) -> str:
     """Return what shows a maximum."""
     if (evidence.end.highest or 0.0) > 0:
-        return "the value falls every way"
+        return "the value falls in every direction"
     return f"no direction curves up (highest curvature {number(evidence.end.highest)})"
 
 
@@ -89,9 +89,9 @@ def _ways(evidence: Evidence, parts: tuple[str, ...], higher: bool) -> str:
         return f"the curvature is {number(lowest)} along {listed(parts)} and {number(highest)} elsewhere"
     around = evidence.around
     if around is None or around.falls is None:
-        return "the value falls along a bent way, though the curvature is nowhere negative"
+        return "the value falls along a curve, though the curvature is nowhere negative"
     return (
-        f"the curvature along {listed(parts)} is {number(lowest)}, but the value falls on that way, by "
+        f"the curvature along {listed(parts)} is {number(lowest)}, but the value falls in that direction, by "
         f"{number(-around.falls.change)} at a distance of {number(around.falls.distance)}"
     )
 
@@ -127,7 +127,7 @@ def maximum(evidence: Evidence, state: EndState) -> Finding | None:
         evidence.numbers(*_NUMBERS),
         f"highest eigenvalue not above {number(evidence.end.zero)} where the gradient vanishes",
         evidence.at_end,
-        causes=("the start is a maximum", "a sign is the wrong way round"),
+        causes=("the start is a maximum", "a sign is reversed"),
         remedies=("another start", "check the sign of the objective"),
     )
 

@@ -63,7 +63,7 @@ UNSCALED_TARGETS = Symptom(
     "unscaled_targets",
     Severity.PROBLEM,
     order=50,
-    meaning="The targets are far larger than the outputs begin.",
+    meaning="The targets are far larger than the initial outputs.",
     quantity="target_size",
     remedies=("scaled_targets", "adam", "larger_rate"),
 )
@@ -90,7 +90,7 @@ def unscaled_targets(evidence: TrainingEvidence) -> Finding | None:
     return training_finding(
         evidence,
         UNSCALED_TARGETS,
-        f"The targets are large: their root mean square is {number(size)}, where outputs begin near 1.",
+        f"The targets are large: their root mean square is {number(size)}, while the initial outputs are near 1.",
         f"a root mean square of the targets up to {number(_LARGE_TARGETS)}",
         numbers={"target_size": size},
         parts=evidence.layers[-1:],

@@ -9,7 +9,7 @@ SHIFTED_VALIDATION = Symptom(
     "shifted_validation",
     Severity.PROBLEM,
     order=14,
-    meaning="The rows held back can be told from the others, so that the score is that of other data.",
+    meaning="The rows held back differ from the others, so the score is for other data.",
     quantity="score_gap",
 )
 

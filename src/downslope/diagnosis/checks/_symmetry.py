@@ -59,7 +59,7 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
         "half the units of a hidden layer with the incoming weights of another",
         numbers={"copies": worst},
         parts=equal,
-        causes=("weights that begin at one constant",),
+        causes=("weights initialised to one constant",),
         remedies=("a random initialisation", "noise on the weights"),
     )
 

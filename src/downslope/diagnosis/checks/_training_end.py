@@ -26,7 +26,7 @@ NOT_FINITE = Symptom(
     "not_finite",
     Severity.PROBLEM,
     order=170,
-    meaning="The loss or a gradient is no finite number.",
+    meaning="The loss or a gradient is not finite.",
     quantity="highest_loss",
     remedies=(
         "rate_from_curvature",
@@ -45,7 +45,7 @@ DIVERGED = Symptom(
     "diverged",
     Severity.PROBLEM,
     order=180,
-    meaning="The loss ended above where it began.",
+    meaning="The loss ended above its start.",
     quantity="training_loss",
     remedies=(
         "rate_from_curvature",
@@ -144,7 +144,7 @@ _AT_START = (
     "a start outside the loss's domain",
     "a program that divides by 0",
 )
-_START_REMEDIES = ("look for missing or infinite numbers in the data", "another start", "a loss from logits")
+_START_REMEDIES = ("check the data for missing or infinite numbers", "another start", "a loss from logits")
 _LATER = ("steps that were too long", "a logarithm or a division at zero")
 _LATER_REMEDIES = ("a smaller learning rate", "clip the gradient's norm", "a loss from logits")
 
@@ -290,7 +290,7 @@ def _unmoved(evidence: TrainingEvidence) -> Finding:
             "flat ground",
             "a gradient that does not reach the weights",
         ),
-        remedies=("another start", "another learning rate", "look at the gradient of each part"),
+        remedies=("another start", "another learning rate", "check the gradient of each part"),
         confidence=0.5,
         problem=True,
     )
@@ -328,7 +328,7 @@ def not_judged(evidence: TrainingEvidence, unknown: str) -> Finding:
     return Finding(
         NOT_JUDGED.key,
         Severity.GOOD,
-        f"Nothing wrong was seen, but it cannot be said whether the network does what the data allow: {unknown}. "
+        f"Nothing wrong was seen, but it is unknown whether the network does what the data allow: {unknown}. "
         f"{moves} {pace} after {count(evidence.last_step, evidence.unit)}{shown}.",
         evidence.numbers(first_loss=course.first, loss=course.last, epochs=evidence.epochs),
         "a score on rows held back beside that of a simple learner",

@@ -31,7 +31,7 @@ RATE_TOO_SMALL = Symptom(
     "rate_too_small",
     Severity.PROBLEM,
     order=190,
-    meaning="All steps together are short beside the weights' own size.",
+    meaning="All steps together are short compared with the weights.",
     quantity="way",
     remedies=("larger_rate", "far_larger_rate", "adam", "rmsprop", "rate_from_curvature", "momentum"),
 )

@@ -71,12 +71,12 @@ def unbounded(evidence: Evidence, state: EndState) -> Finding | None:
     return Finding(
         UNBOUNDED.key,
         Severity.PROBLEM,
-        f"The objective is unbounded below: the value goes on falling as {heading}, to "
+        f"The objective is unbounded below: the value keeps falling as {heading}, to "
         f"{number(endless.value)} at a distance of {number(endless.distance)}. It has no minimum there.",
         {"along": along, **evidence.numbers("start_value", "value", "gradient_norm", "lowest_eigenvalue")},
         f"a value that falls by no less in each decade of the distance, up to {number(endless.distance)}",
         evidence.at_end,
         parts=tuple(along) if np.all(np.isfinite(endless.along)) else (),
-        causes=("the objective has no minimum in this direction", "a sign is the wrong way round"),
+        causes=("the objective has no minimum in this direction", "a sign is reversed"),
         remedies=("check the sign of the objective", "bound the point, or add a term that grows far out"),
     )

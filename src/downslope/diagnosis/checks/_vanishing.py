@@ -50,10 +50,10 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     inside = evidence.inside
     gradient, signal, loop = inside.gradient_rate, inside.signal_rate, inside.recurrence(fading=True)
     if gradient is None and signal is None and loop is None:
-        return NotRun(VANISHING_GRADIENTS.key, "the layers were not looked into, or fewer than three lie on every path")
+        return NotRun(VANISHING_GRADIENTS.key, "the layers were not recorded, or fewer than three lie on every path")
     alive = _alive(evidence)
     if alive is None and (_fades(gradient, 1.0) or _fades(signal, 1.0)):
-        return NotRun(VANISHING_GRADIENTS.key, "units may be dead, of which the trace does not tell")
+        return NotRun(VANISHING_GRADIENTS.key, "units may be dead, which the trace does not show")
     if gradient is not None and _fades(gradient, alive):
         parts, last = _faded(evidence)
         sentence = (
@@ -71,8 +71,8 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     elif signal is not None and _fades(signal, alive):
         parts = evidence.layers[:1]
         sentence = (
-            f"What tells examples apart keeps {number(signal[0])} of itself per layer: {number(signal[1])} is left at "
-            "the output, so that all examples look alike there."
+            f"The difference between examples keeps {number(signal[0])} of itself per layer: {number(signal[1])} is "
+            "left at the output, so that all examples look alike there."
         )
     else:
         return None
@@ -88,7 +88,7 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
             "per_step": loop["per_step"] if loop else None,
         },
         parts=parts,
-        causes=("saturating activations in a deep network or a recurrence", "weights that begin too small"),
+        causes=("saturating activations in a deep network or a recurrence", "initial weights that are too small"),
         remedies=("relu with he_normal", "skip connections", "normalisation"),
     )
 

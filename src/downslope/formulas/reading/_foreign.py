@@ -57,7 +57,7 @@ _SEARCH = "use search or multistart for the lowest point, critical_points for al
 
 # Operators and functions that formulas do not have: their names, what they are, and what to do instead.
 _TABLE: tuple[tuple[str, str, str], ...] = (
-    ("lim limit limsup liminf Limit", "a limit", "slope(…) says what a formula does beside a gap"),
+    ("lim limit limsup liminf Limit", "a limit", "slope(…) says how a formula behaves beside a gap"),
     (
         "∫ ∬ ∭ ∮ iint iiint oint integral integrate Integrate NIntegrate quad",
         "an integral",
@@ -151,7 +151,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("… ldots dots cdots dotsb dotsc vdots", "dots", r"write the terms out, or a sum with bounds: \sum_{k=0}^{5} x^k"),
     ("± ∓ pm mp", "two formulas in one", "write one of them, with + or with -"),
     ("≈ ≃ ≅ ∼ ∝ approx sim simeq propto equiv ≡", "a relation", "a formula is one expression: y = …"),
-    ("over atop", "an old way to write a fraction", r"write \frac{…}{…}"),
+    ("over atop", "an old notation for a fraction", r"write \frac{…}{…}"),
     ("⟨ ⟩ langle rangle", "an inner product or a mean", "write it out: x·u + y·v"),
     ("∪ ∩ ⊂ cup cap subset ⊗ ⊕ otimes oplus", "an operation on sets or spaces", "formulas have + - · / ^"),
 )
@@ -181,7 +181,7 @@ def refusal(name: str) -> tuple[str, str] | None:
     """Return the message and the hint for a name of mathematics that formulas do not have; None for any other.
 
     >>> refusal("lim")
-    ('lim is a limit, which formulas do not have', 'slope(…) says what a formula does beside a gap')
+    ('lim is a limit, which formulas do not have', 'slope(…) says how a formula behaves beside a gap')
     """
     meaning = _OPERATORS.get(name)
     if meaning is None:

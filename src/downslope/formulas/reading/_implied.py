@@ -185,7 +185,7 @@ def _check_quotient(output: list[Token], begins: int, token: Token, words: Words
         words.note(f"{above}/{below}{gap}{beside} is read as ({above}/{below})·{beside}, from left to right")
         return
     raise words.fail(
-        f"what follows /{below} can belong below the line or beside it",
+        f"what follows /{below} can belong to the denominator or not",
         denominator,
         hint=f"write {above}/({below}·{beside}) or ({above}/{below})·{beside}",
     )

@@ -229,7 +229,7 @@ def numeral(text: str, position: int, output: list[Token], notes: list[str]) -> 
     """Append the number at a position and return where it ends."""
     if marked := _MARKED.match(text, position):
         plain = re.sub(r"\D", "", marked.group())
-        raise _fail("digits of a number stand together", text, position, marked.end(), f"write {plain}")
+        raise _fail("digits of a number must be adjacent", text, position, marked.end(), f"write {plain}")
     grouped = _GROUPED.match(text, position)
     match = grouped or _NUMBER.match(text, position)
     assert match is not None
@@ -245,7 +245,7 @@ def numeral(text: str, position: int, output: list[Token], notes: list[str]) -> 
     if before is not None and before.kind == "NUMBER" and not before.implied and not is_digit_of_fraction:
         begin, joined = before.position, before.text + number
         hint = f"write {before.text}·{number} for a product, or {joined} for one number"
-        raise _fail("two numbers stand side by side", text, begin, match.end(), hint)
+        raise _fail("two numbers are adjacent", text, begin, match.end(), hint)
     if grouped:
         notes.append(f"{match.group()} is read as the number {number}")
     output.append(Token("NUMBER", number, position))
@@ -268,7 +268,7 @@ def commas_checked(output: list[Token], text: str) -> None:
             if both is not None and token.position < both.end() and not (opened and opened[-1]):
                 *thousands_typed, decimals = re.split("[.,]", both.group())
                 hint = f"write {''.join(thousands_typed)}.{decimals}"
-                message = "the digits of a number stand together, with a decimal point"
+                message = "the digits of a number must be adjacent, with a decimal point"
                 raise _fail(message, text, before.position, both.end(), hint)
             match = _COMMAS.match(text, before.position) if before.kind == "NUMBER" else None
             if match is None or token.position >= match.end():

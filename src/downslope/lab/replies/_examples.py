@@ -73,7 +73,7 @@ EXAMPLES = (
     ),
     Example(
         "A hill in the fog",
-        "The height upside down; the arrow −∇f stands at right angles on the lines of equal height.",
+        "The height upside down; the arrow −∇f is perpendicular to the lines of equal height.",
         "f(x, y) = -(100 - x² - 2y²)",
         {"x": 3.0, "y": 1.0},
     ),
@@ -102,7 +102,7 @@ EXAMPLES = (
     ),
     Example(
         "A rate just right",
-        "With α = 0.1 a fifth of the way is left off at each step.",
+        "With α = 0.1, each step covers a fifth of the distance.",
         "f(x) = x²",
         {"x": 10.0},
         0.1,
@@ -186,7 +186,7 @@ PRESETS: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "The hardest of the plane: wider layers, and more steps.",
         {"sample": "spirals", "hidden": [24, 24], "steps": 2000},
     ),
-    ("XOR", "No line tells these apart, and six hidden units do.", {"sample": "xor", "hidden": [6]}),
+    ("XOR", "No line separates these, but six hidden units do.", {"sample": "xor", "hidden": [6]}),
     ("Three blobs", "Three classes, so three outputs.", {"sample": "blobs", "hidden": [6]}),
     (
         "Digits",

@@ -64,7 +64,7 @@ def _typed_points(text: str) -> tuple[np.ndarray, np.ndarray]:
     least, most = _POINTS
     if not least <= len(points) <= most:
         hint = "write two numbers a point: 50 100; 100 200; 150 300"
-        raise ds.DataError(f"{len(points)} points came; a line needs {least} to {most}", hint=hint)
+        raise ds.DataError(f"{len(points)} points were given; a line needs {least} to {most}", hint=hint)
     x, y = np.array(points).T
     if np.ptp(x) == 0:
         raise ds.DataError("all points have the same first number, so that any slope suits them")
@@ -149,7 +149,7 @@ def _two_formulas(text: str) -> tuple[str, str]:
     formulas = [formula.strip() for formula in text.split(";") if formula.strip()]
     if len(formulas) != 2:
         raise ds.FormulaError(
-            f"{len(formulas)} formulas came; the chain is of two",
+            f"{len(formulas)} formulas were given; a chain needs two",
             hint="write y = f(u), a semicolon, and u = g(x): y = sin(u); u = x²",
         )
     return formulas[0], formulas[1]

@@ -244,7 +244,7 @@ def why_no_graph(setup: ds.Setup) -> str | None:
         return "Networks with a normalisation or skips are not drawn unit by unit."
     units = sum(network.inputs) + sum(layer.units for layer in network.plan)
     if units > _MOST_UNITS:
-        return f"This network has {units} units; up to {_MOST_UNITS} can be told apart in a picture."
+        return f"This network has {units} units; a picture can show up to {_MOST_UNITS}."
     return None
 
 

@@ -65,11 +65,11 @@ def compare(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison of runs: their curves in common charts, and the settings in which they differ."""
     names = list(dict.fromkeys(PageRequest(fields).names("runs_beside")))
     if not 2 <= len(names) <= LIMITS.compared:
-        raise RequestError(f"From 2 to {LIMITS.compared} runs are shown beside each other.")
+        raise RequestError(f"From 2 to {LIMITS.compared} runs can be compared.")
     saved = _named(fields, names)
     traces = [ds.load_trace(run.folder) for run in saved]
     if any(len(trace.columns["step"]) == 0 for trace in traces):
-        raise ds.TraceError("one of these runs has not taken a step yet", hint="look again in a moment")
+        raise ds.TraceError("one of these runs has not taken a step yet", hint="try again in a moment")
     tables = [_plan(trace) | _reached(trace) for trace in traces]
     labels = list(dict.fromkeys(label for table in tables for label in table))
     rows = [[label, *(table.get(label, "–") for table in tables)] for label in labels]

@@ -73,8 +73,8 @@ PAGES = (
     ),
     Page("/", "descend", "Descend", "See a descent, drag it, understand it."),
     Page("/fit", "fit", "Fit", "Fit an equation to a table, and see it descend."),
-    Page("/network", "network", "Network", "Train a network, see what it makes of its data, and mend it."),
-    Page("/runs", "runs", "Runs", "Look at saved runs, follow one that goes on, compare them."),
+    Page("/network", "network", "Network", "Train a network, see how it divides its data, and repair it."),
+    Page("/runs", "runs", "Runs", "View saved runs, follow one live, compare them."),
 )
 
 

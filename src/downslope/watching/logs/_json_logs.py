@@ -30,7 +30,7 @@ def read_json(name: str, text: str) -> Log:
         rows = _lines(text)
         if rows:
             return _of_rows(name, rows)
-        raise refusal(name, f"is no JSON that can be read: {error}") from None
+        raise refusal(name, f"is not valid JSON: {error}") from None
     if is_trainer_state(content):
         return read_trainer_state(content)
     if isinstance(content, list) and any(isinstance(row, Mapping) for row in content):

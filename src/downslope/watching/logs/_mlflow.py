@@ -48,7 +48,7 @@ def read_mlflow(name: str, run: Path) -> Log:
             rows.append({"step": float(step)})
         rows[-1][key] = number
     length, columns = columns_of(rows)
-    caveats = (f"{damaged} lines are no measurements and were left out",) if damaged else ()
+    caveats = (f"{damaged} lines are not measurements and were left out",) if damaged else ()
     return Log("MLflow", length, columns, _plan(run), caveats, axis="step")
 
 

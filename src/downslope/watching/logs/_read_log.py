@@ -84,7 +84,7 @@ def _in_file(file: Path) -> Log:
     if head.startswith(b"SQLite format 3"):
         raise refusal(file.name, "is a database", "MLflow's file store can be read, a folder mlruns; not its database")
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise refusal(file.name, "is no log that is known: it holds bytes that are no text")
+        raise refusal(file.name, "is not a known log: it is not text")
     return _in_text(file.name, _decoded(file.read_bytes()))
 
 

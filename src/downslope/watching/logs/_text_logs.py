@@ -47,7 +47,7 @@ def read_text(name: str, text: str) -> Log:
     if not rows or (not count and len(rows) == 1):  # one number in prose is no log
         raise refusal(
             name,
-            "is no log that can be read: no line has a loss",
+            "is not a readable log: no line has a loss",
             "a log is trainer_state.json, metrics.csv, an event file, a .wandb file, history.json, mlruns/…, or lines "
             "such as `step 10 loss 0.3`",
         )

@@ -116,7 +116,7 @@ class LoopInstrument:
         held = recorded_state(state)
         if np.ndim(held.recorded_count):
             raise SettingError(
-                f"the state is of {len(held.recorded_count)} runs side by side, and a watch is of one",
+                f"the state is of {len(held.recorded_count)} parallel runs, but a watch records one",
                 hint="watch.step(jax.tree.map(lambda leaf: leaf[0], state)) takes the first",
             )
         # Not the state of the method: it would be kept alive for nothing.

@@ -127,7 +127,7 @@ class LossLooks:
         if len(leaves) != len(self.parts):
             raise SettingError(
                 f"the model has {len(leaves)} parts, and {len(self.parts)} when the watch began",
-                hint="watch.step(state, model) takes the model that the watch was begun with, as it is now",
+                hint="watch.step(state, model) takes the current state of the model that the watch started with",
             )
         return leaves
 

@@ -47,7 +47,7 @@ class MlflowSink:
             self._client.log_batch(self._run, params=params)
         except (MlflowException, OSError, ModuleNotFoundError) as error:
             raise SettingError(
-                f"MLflow cannot begin a run in {target or 'its store'}: {error}",
+                f"MLflow cannot start a run in {target or 'its store'}: {error}",
                 hint='"mlflow:http://localhost:5000" is a server, "mlflow:sqlite:///mlflow.db" a file',
             ) from None
 

@@ -38,14 +38,14 @@ class WandbSink:
         self._last = 0
         if not target:
             if wandb.run is None:
-                raise SettingError("no run of wandb is under way", hint='"wandb:offline" or "wandb:PROJECT" begins one')
+                raise SettingError("no W&B run is active", hint='"wandb:offline" or "wandb:PROJECT" begins one')
             self._run: Any = wandb.run
         else:
             try:
                 self._run = wandb.init(**_run_settings(target, name), config=plain(plan), settings=_quiet(wandb))
             except (wandb.errors.Error, OSError) as error:
                 hint = '"wandb:offline" writes it down, to be uploaded later' if target != _OFFLINE else None
-                raise SettingError(f"wandb cannot begin a run: {error}", hint=hint) from None
+                raise SettingError(f"wandb cannot start a run: {error}", hint=hint) from None
         # Rows may come late, such as those of an evaluation, and wandb drops a row of an earlier step than its last:
         # the step is a column as well, over which all others are drawn.
         self._run.define_metric(f"{self._before}*", step_metric=f"{self._before}step")
@@ -79,7 +79,7 @@ def _run_settings(target: str, name: str | None) -> dict[str, Any]:
         return {"mode": _OFFLINE, "project": project, "name": name, "reinit": "create_new"}
     entity, _, project = target.rpartition("/")
     if not project or "/" in entity:
-        raise SettingError(f"{target!r} is no project of wandb", hint='"wandb:PROJECT" or "wandb:ENTITY/PROJECT"')
+        raise SettingError(f"{target!r} is not a W&B project", hint='"wandb:PROJECT" or "wandb:ENTITY/PROJECT"')
     return {"entity": entity or None, "project": project, "name": name, "reinit": "create_new"}
 
 
