@@ -150,6 +150,10 @@ class TrainingCase:
     @functools.cached_property
     def activations(self) -> frozenset[str]:
         """The activations of the hidden layers."""
+        names = self.trace.facts["network"].get("activations") or ()
+        # An activation may stand behind its layer, by itself.
+        if len(names) == len(self.layers):
+            return frozenset(str(name) for name in names[:-1])
         return frozenset(str(layer.get("activation", "linear")) for layer in self.hidden)
 
     @functools.cached_property

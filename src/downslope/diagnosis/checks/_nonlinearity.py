@@ -30,10 +30,11 @@ def missing_nonlinearity(evidence: TrainingEvidence) -> Finding | NotRun | None:
         return NotRun(MISSING_NONLINEARITY.key, "not every activation is known")
     if any(name != "linear" for name in hidden):
         return None
+    which = "The hidden layer is" if len(hidden) == 1 else f"All {len(hidden)} hidden layers are"
     return training_finding(
         evidence,
         MISSING_NONLINEARITY,
-        f"All {len(hidden)} hidden layers are linear: together they can do no more than one layer.",
+        f"{which} linear: together with the output that is no more than one layer.",
         "an activation in at least one hidden layer",
         numbers={"hidden_layers": len(hidden)},
         parts=tuple(evidence.layers[index] for index in evidence.hidden),

@@ -84,6 +84,7 @@ class Network(equinox.Module):
         """
         values, carried, looked_into = examples, dict(memory), self._recorded
         before, after = [], []
+        activated = {activate: looked_into.index(layer) for layer, activate in self._activated.items()}
         for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
             recorded = index in looked_into
             context = ForwardContext(
@@ -104,6 +105,8 @@ class Network(equinox.Module):
                     )
                 before.append(context.before)
                 after.append(context.after)
+            elif index in activated:
+                after[activated[index]] = values
         return Passed(values, carried, tuple(before), tuple(after))
 
     @property
@@ -113,8 +116,28 @@ class Network(equinox.Module):
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """The activations of these layers, in order."""
-        return tuple(getattr(self.plan[index], "activation") for index in self._recorded)  # noqa: B009 - not all have one
+        """The activations of these layers, in order; that of an `Activate` behind a linear layer is the layer's."""
+        activated = self._activated
+        return tuple(
+            getattr(self.plan[activated.get(index, index)], "activation")  # noqa: B009 - not all have one
+            for index in self._recorded
+        )
+
+    @property
+    def _activated(self) -> dict[int, int]:
+        """The indices of the activations that stand by themselves, by that of the linear layer that they belong to."""
+        shape, recorded, linear = self.inputs, self._recorded, None
+        activated: dict[int, int] = {}
+        for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
+            outputs, name = layer.output_shape(shape), getattr(layer, "activation", None)
+            if weights is not None:
+                linear = index if index in recorded and name == "linear" else None
+            elif isinstance(name, str) and linear is not None:
+                activated[linear], linear = index, None
+            elif outputs[-1:] != shape[-1:]:
+                linear = None  # units of one layer no longer stand along the last axis
+            shape = outputs
+        return activated
 
     @property
     def kernels(self) -> tuple[Plain, ...]:
@@ -270,8 +293,24 @@ def with_layers(model: Any, choices: Mapping[str, Any]) -> list[Layer]:
                 own["skip"] = bool(choices["skip"])
             if "least_units" in choices and hasattr(layers[index], "units"):
                 own["units"] = max(getattr(layers[index], "units"), choices["least_units"])  # noqa: B009 - not all have some
+        # The activation may stand behind its layer, by itself.
+        behind = _activation_behind(layers, index)
+        if behind is not None and "activation" in own:
+            changed[behind] = layers[behind].changed(activation=own.pop("activation"))
         changed[index] = layers[index].changed(**own, **of_all)
     return changed
+
+
+def _activation_behind(layers: Sequence[Layer], index: int) -> int | None:
+    """Return the index of the activation by itself that a linear layer has before the next layer with weights."""
+    if getattr(layers[index], "activation", "linear") != "linear":
+        return None
+    for behind, layer in enumerate(layers[index + 1 :], index + 1):
+        if any(hasattr(layer, name) for name in _OF_UNITS):
+            return None
+        if isinstance(getattr(layer, "activation", None), str):
+            return behind
+    return None
 
 
 def _of_output(choices: Mapping[str, Any]) -> dict[str, Any]:
