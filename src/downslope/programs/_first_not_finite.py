@@ -84,16 +84,18 @@ class _Stop(Exception):  # noqa: N818  it carries an answer out of a walk and is
         self.origin = origin
 
 
-def first_not_finite(loss: Callable[[Point], Any], point: Point) -> Plain:
+def first_not_finite(loss: Callable[[Point], Any], point: Point, examples: Any = None) -> Plain:
     """Return the operation at which the first number that is not finite arises, in the loss or in its gradient.
 
     Args:
         loss: the loss of one batch as a function of the point alone.
         point: where.
+        examples: the arrays that the loss reads, to be named where they hold the number themselves; None for none.
 
     Returns:
-        operation: in words; layer: the part of the point that its numbers came through last, or None; pass: "forward",
-        "backward" or "update"; value_before: the largest size of what went in; sentence. Empty where all is finite.
+        operation: in words, "data" where the examples hold it; layer: the part of the point that its numbers came
+        through last, or None; pass: "forward", "backward" or "update"; value_before: the largest size of what went in;
+        sentence. Empty where all is finite.
     """
     names = _tree.part_names(point)
     for name, leaf in zip(names, _tree.leaves(point), strict=True):
@@ -105,6 +107,23 @@ def first_not_finite(loss: Callable[[Point], Any], point: Point) -> Plain:
         origin = _first_origin(program, jax().tree.leaves(point), names)
         if origin is not None:
             return _described(origin, direction)
+    return _of_examples(examples)
+
+
+def _of_examples(examples: Any) -> Plain:
+    """Return which array of the examples holds numbers that are not finite, and in which rows; empty for none."""
+    if examples is None:
+        return {}
+    for name, leaf in zip(_tree.part_names(examples), _tree.leaves(examples), strict=True):
+        array = np.asarray(leaf)
+        if not array.ndim or array.dtype.kind != "f":
+            continue
+        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        if len(bad):
+            rows = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
+            where = f"row {bad[0] + 1}" if len(bad) == 1 else f"row {bad[0] + 1} first"
+            sentence = f"It is in the data: NaN or ∞ in {rows} of {len(array)} of the array {name}, {where}."
+            return {"operation": "data", "layer": None, "pass": "forward", "value_before": None, "sentence": sentence}
     return {}
 
 

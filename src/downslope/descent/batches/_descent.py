@@ -430,7 +430,12 @@ class BatchDescent:
     def _described(self, state: BatchState) -> Plain:
         """Return where in the computation of the loss the first number that is not finite arose."""
         batch, key = self.source.batch(int(state.step)), step_key(self.arguments.settings, state.step)
-        return first_not_finite(lambda point: self.batched.loss(point, state.memory, batch, key)[0], state.point)
+        examples = batch if self.batched.examples is None else self.batched.examples
+
+        def loss(point: Any) -> Any:
+            return self.batched.loss(point, state.memory, batch, key)[0]
+
+        return first_not_finite(loss, state.point, examples)
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """Measure the point reached and write its row; return how the training ended, now that its loss is known."""
