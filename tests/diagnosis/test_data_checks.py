@@ -31,6 +31,7 @@ DATA = {
     "repeats_by_chance": 0.0,
     "every_combination": False,
     **dict.fromkeys(("row_number", "row_number_score", "score_without")),
+    **dict.fromkeys(("copy_column", "copy_explained", "score_without_copy")),
     "shift_auc": 0.5,
     "shift_error": 0.02,
     "shift_column": "2",
@@ -121,6 +122,7 @@ NUMBERS = {
     "target_high": 2.0,
 }
 R2 = {"metric": "r2", "kind": "numbers"}
+FORTY = {"rows": 40, "reference_score": 0.7, "validation_reference_score": 0.7}
 OF_NUMBERS = {"r2": 0.9, "r2_error": 0.02, "recall": None}
 
 
@@ -150,6 +152,7 @@ OF_NUMBERS = {"r2": 0.9, "r2_error": 0.02, "recall": None}
         ("label_problem", {"score": 0.5, "data": {**NUMBERS, "target_low": 1.0, "target_high": 1.0}, "network": R2}),
         ("label_problem", {"score": 0.5, "data": {"reference_score": 0.52, "validation_reference_score": 0.5}}),
         ("data_leak", {"data": {"row_number": "id", "row_number_score": 0.89, "score_without": 0.7}}),
+        ("data_leak", {"data": {"copy_column": "paid", "copy_explained": 0.99, "score_without_copy": 0.7}}),
         ("data_leak", {"data": {"rows_on_both_sides": 60, "share_on_both_sides": 0.3}}),
         ("data_order", {"score": 0.7, "data": {"between_batches": 0.9, "between_batches_shuffled": 0.03}}),
         ("shifted_validation", {"score": 0.6, "data": {"shift_column_auc": 0.98}}),
@@ -157,6 +160,10 @@ OF_NUMBERS = {"r2": 0.9, "r2_error": 0.02, "recall": None}
         ("too_few_rows", {"data": {"validation_rows": 4}, "scores": {"accuracy_error": 0.17}}),
         ("too_few_rows", {"data": {"validation_rows": 12}, "scores": {"accuracy_error": 0.12}}),
         ("too_few_rows", {"score": 1.0, "data": {"validation_rows": None, "rows": 8}, "scores": None}),
+        (
+            "too_few_rows",
+            {"score": 0.75, "own": 1.0, "data": FORTY, "scores": {"accuracy": 0.75, "accuracy_error": 0.03}},
+        ),
         (
             "skewed_targets",
             {
@@ -194,6 +201,10 @@ def test_faults_of_the_data_come_first(symptom, case):
         # a number of the rows that tells no more than the others do, or hardly anything
         {"data": {"row_number": "time", "row_number_score": 0.89, "score_without": 0.9}},
         {"data": {"row_number": "time", "row_number_score": 0.6, "score_without": 0.7}},
+        # a column that holds the targets again where the others say as much, and a network that does not use it
+        {"data": {"copy_column": "paid", "copy_explained": 0.99, "score_without_copy": 0.88}},
+        # few rows that are learnt, as those held back are
+        {"score": 0.95, "own": 1.0, "data": FORTY, "scores": {"accuracy": 0.95, "accuracy_error": 0.02}},
         # data of few values, whose rows repeat by nature
         {"data": {"rows_on_both_sides": 200, "share_on_both_sides": 1.0, "repeats_by_chance": 1.0}},
         # an order that is that of chance, and one that does no harm
@@ -330,3 +341,48 @@ def test_a_loss_that_never_moved_falls_short_only_on_targets_that_can_be_learnt(
         },
     )
     assert ("plateau" in ds.diagnose(trace).symptoms) is falls_short
+
+
+def test_a_copied_target_is_named_by_its_column_and_by_what_is_left_without_it():
+    copied = {"copy_column": "paid", "copy_explained": 0.99, "score_without_copy": 0.7}
+    (finding,) = [finding for finding in diagnosed(data=copied) if finding.symptom == "data_leak"]
+    assert "Column paid holds the targets again" in finding.sentence
+    assert "Without it a simple learner scores 0.7" in finding.sentence
+    for name in copied:
+        fewer = diagnosed(data={key: entry for key, entry in copied.items() if key != name})
+        assert "data_leak" in {skip.symptom for skip in fewer.not_run}
+
+
+def test_targets_far_out_are_said_where_the_others_seem_unrelated():
+    far = {**NUMBERS, "target_mean": 0.0, "target_deviation": 1.0, "target_high": 7.0}
+    unrelated = {"reference_score": 0.0, "validation_reference_score": 0.0, "shuffled_score": 0.0}
+    diagnosis = diagnosed(score=0.0, data={**far, **unrelated}, network=R2, scores={**OF_NUMBERS, "r2": 0.0})
+    assert diagnosis.symptoms[0] == "label_problem"
+    assert "7 deviations from their mean" in diagnosis[0].sentence
+    assert "Huber" in diagnosis[0].remedies[1]
+
+
+def test_one_row_of_a_long_tail_is_neither_a_long_step_nor_a_spike():
+    """A target 25 deviations out adds 625 / 32 to the loss of its batch, whatever the steps are."""
+
+    def seen(high, at, batch=32, **facts):
+        loss = 0.3 + np.exp(-np.arange(300) / 40)
+        loss[at] = 18.0
+        data = {**DATA, **NUMBERS, "target_mean": 0.0, "target_deviation": 1.0, "target_high": high, **facts}
+        scores = {"validation_r2": [0.0, 0.2, 0.2, 0.2], "training_r2": [0.0, 0.2, 0.2, 0.2]}
+        trace = ds.trace_from(
+            {"loss": loss},
+            evaluations={"step": [0, 100, 200, 299], **scores},
+            facts={"data": data, "network": R2},
+            plan={"method": "adam", "batches": {"size": batch}} if batch else {"method": "adam"},
+        )
+        diagnosis = ds.diagnose(trace)
+        return set(diagnosis.symptoms), {skip.symptom for skip in diagnosis.not_run}
+
+    for at, symptom in ((20, "rate_too_large"), (200, "loss_spike")):
+        assert symptom not in seen(25.0, at)[0]
+        assert symptom in seen(4.0, at)[0]
+        for lacking in ({"target_high": None}, {"batch": None}):
+            found, left_out = seen(**{"high": 25.0, "at": at, **lacking})
+            assert symptom not in found
+            assert symptom in left_out

@@ -204,3 +204,26 @@ def test_what_dead_units_stop_does_not_vanish() -> None:
 def test_without_the_share_of_dead_units_it_is_not_said_what_fades() -> None:
     faded = {"activation_gradient_norm": np.array([1e-8, 1e-4, 1.0])}
     assert "may be dead" in reason(diagnosed(CHAIN, {**faded, "dead_share": None}), "vanishing_gradients")
+
+
+def test_units_that_the_steps_pushed_out_of_use_are_those_of_a_rate_that_is_too_large() -> None:
+    """Where the loss fell first and then rose; units that are dead from the start, or a loss that falls, are others."""
+
+    def symptoms(dead_at_first: float, end: float) -> list[str]:
+        loss = np.concatenate([np.linspace(1.4, 0.5, 40), np.linspace(0.5, end, 40)])
+        shares = np.linspace(dead_at_first, 1.0, 80)[:, None] * np.array([0.0, 1.0, 0.0])
+        network = {"kernels": CHAIN, "nested": [], "activations": ["relu", "relu", "linear"], "layers": ["a", "b", "c"]}
+        data = {"rows": 800, "validation_rows": 200, "reference_score": 0.9, "validation_reference_score": 0.9}
+        scores = {"validation_accuracy": [0.5, 0.6, 0.6, 0.5], "training_accuracy": [0.5, 0.6, 0.6, 0.5]}
+        made = ds.trace_from(
+            {"loss": loss},
+            evaluations={"step": [0, 20, 40, 79], **scores},
+            facts={"network": network | {"metric": "accuracy"}, "data": data | {"chance_score": 0.5}},
+        )
+        columns = {"dead_share": np.where(shares > 0.7, 1.0, shares)}
+        return [*ds.diagnose(dataclasses.replace(made, layer_names=("a", "b", "c"), layer_columns=columns)).symptoms]
+
+    pushed = symptoms(0.1, 1.2)
+    assert pushed.index("rate_too_large") < pushed.index("dead_units")
+    assert "rate_too_large" not in symptoms(1.0, 1.2)
+    assert "rate_too_large" not in symptoms(0.1, 0.3)

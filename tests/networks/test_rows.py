@@ -186,3 +186,33 @@ def test_a_table_of_truth_holds_every_combination():
     assert not facts(examples((RANDOM.normal(size=(40, 2)), table[RANDOM.integers(0, 4, 40), 2])))["every_combination"]
     # Two rows of one column may be any numbers.
     assert not facts(examples((np.array([[0.0], [1.0], [0.0]]), np.array([0, 1, 0]))))["every_combination"]
+
+
+@pytest.mark.parametrize("of_classes", [True, False])
+def test_a_column_that_holds_the_targets_again_is_known(of_classes):
+    targets = CLASSES if of_classes else NUMBERS
+    again = 3.0 - 0.2 * targets + 1e-3 * RANDOM.normal(size=200)
+    known = facts(examples((np.column_stack([X[:, :2], again, X[:, 2:]]), targets)))
+    assert known["copy_column"] == "3"
+    assert known["copy_explained"] > 0.999
+    assert known["score_without_copy"] == pytest.approx(facts(examples((X, targets)))["reference_score"], abs=1e-6)
+
+
+def test_what_the_target_follows_from_is_no_copy_of_it():
+    above = (X[:, 0] > 0).astype(int)
+    loud = 2 * X[:, 0] + 0.1 * RANDOM.normal(size=200)
+    alone = examples((X[:, :1], 2 * X[:, 0]))
+    for data in (examples((X, above)), examples((X, X[:, 0] ** 3)), examples((X, loud)), alone):
+        assert facts(data)["copy_column"] is None
+    for name in sample_names():
+        known = facts(*prepare(name))
+        assert known["copy_column"] is None, name
+
+
+def test_small_targets_that_scaling_rounds_away_still_have_logarithms():
+    targets = 10 ** (1.3 * X[:, 0])
+    targets[5] = 1e-7
+    known = facts(examples((X.astype("float32"), targets.astype("float32"))))
+    assert known["target_ratio"] == pytest.approx(np.divide(*np.quantile(targets, [0.95, 0.05])), rel=0.05)
+    assert facts(examples((X, np.where(X[:, 1] > 1.5, 0, targets))))["target_ratio"] is None
+    assert facts(examples((X, targets - 1e-3 * targets.max())))["target_ratio"] is None

@@ -377,11 +377,12 @@ _SCORES: Mapping[str, Kind] = {
 _FACTS: Mapping[str, Kind] = {
     "scores": {"training": _SCORES, "validation": _SCORES},
     "data": {
-        **dict.fromkeys(("reference_by", "target_kind", "metric", "row_number", "shift_column"), _TEXT),
+        **dict.fromkeys(("reference_by", "target_kind", "metric", "row_number", "shift_column", "copy_column"), _TEXT),
         "class_counts": _NUMBERS,
         "every_combination": _FLAG,
         **dict.fromkeys(("rows_compared", "repeated_rows", "rows_on_both_sides"), _WHOLE),
         **dict.fromkeys(("share_on_both_sides", "repeats_by_chance", "row_number_score", "score_without"), _NUMBER),
+        **dict.fromkeys(("copy_explained", "score_without_copy"), _NUMBER),
         **dict.fromkeys(("shift_auc", "shift_error", "shift_column_auc"), _NUMBER),
         **dict.fromkeys(("target_ratio", "log_reference_score", "log_reference_of_logs"), _NUMBER),
         **dict.fromkeys(("between_batches", "between_batches_shuffled", "between_batches_deviation"), _NUMBER),
@@ -403,6 +404,7 @@ _FACTS: Mapping[str, Kind] = {
         **dict.fromkeys(("dropout", "normalised_over"), _NUMBERS),
         "output_bounds": (optional(is_list_of(optional(is_number))), "a list of two numbers or None"),
         "l2": _NUMBER,
+        "penalty": _NUMBER,
         "input_size": _NUMBER,
         "kernels": (optional(is_list_of(_is_kernel)), "a list of kernels, each with its axes"),
         "nested": (optional(is_list_of(_is_nested)), "a list of kernels inside other programs"),

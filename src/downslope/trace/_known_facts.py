@@ -77,6 +77,9 @@ class DataFacts(TypedDict, total=False):
     row_number: Annotated[str | None, "the column that numbers the rows"]
     row_number_score: Annotated[float | None, "what a simple learner scores by it alone"]
     score_without: Annotated[float | None, "what it scores without such columns"]
+    copy_column: Annotated[str | None, "a column that holds the targets again, in any unit"]
+    copy_explained: Annotated[float | None, "the share of its variance that the targets explain"]
+    score_without_copy: Annotated[float | None, "what a simple learner scores by the other columns"]
     shift_auc: Annotated[float | None, "how well neighbours tell rows held back from others: an area under a curve"]
     shift_column: Annotated[str | None, "the feature that distinguishes them best"]
     shift_column_auc: Annotated[float | None, "how well it does"]
@@ -148,6 +151,7 @@ class NetworkFacts(TypedDict, total=False):
     input_size: Annotated[float | None, "root mean square of what the first layers read"]
     loss: Annotated[NamedLoss, "the loss"]
     l2: Annotated[float, "the penalty on the weights"]
+    penalty: Annotated[float | None, "the part of the loss at the start that depends on the parameters alone"]
     parameters: Annotated[int, "numbers that are trained"]
     output: Annotated[str, "the activation of the output: `linear`, `softmax`, …; an empty text if not known"]
     output_bounds: Annotated[Sequence[float | None] | None, "the least and the largest output; None for no bound"]
@@ -175,6 +179,8 @@ class LossFacts(TypedDict, total=False):
     squeezed: Annotated[float | None, "the width that it squeezes logits into before its softmax; None for none"]
     unbounded: Annotated[bool | None, "whether it falls for ever as the outputs grow"]
     leaf: Annotated[str, "the leaf of a batch that `unpaired` is about; an empty text for the targets"]
+    unread: Annotated[str, "the leaves that it does not read, where it reads a single one; an empty text for none"]
+    label_shift: Annotated[int | None, "classes from a label to the output that costs it least; 0 for its own"]
 
 
 class LogFacts(TypedDict, total=False):

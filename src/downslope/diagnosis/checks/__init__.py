@@ -24,7 +24,7 @@ from downslope.diagnosis.checks._imbalance import imbalanced_classes
 from downslope.diagnosis.checks._initialisation import poor_initialisation
 from downslope.diagnosis.checks._kink import kink
 from downslope.diagnosis.checks._labels import label_problem
-from downslope.diagnosis.checks._leak import leaking_column, rows_on_both_sides
+from downslope.diagnosis.checks._leak import copied_targets, leaking_column, rows_on_both_sides
 from downslope.diagnosis.checks._local_minimum import local_minimum
 from downslope.diagnosis.checks._loss_function import wrong_loss
 from downslope.diagnosis.checks._noise import noise_dominated
@@ -83,6 +83,7 @@ DESCENT_CHECKS = by_cause(
 )
 TRAINING_CHECKS = by_cause(
     bottleneck,
+    copied_targets,
     data_order,
     dead_units,
     degenerate_normalisation,

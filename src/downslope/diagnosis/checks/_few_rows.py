@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from downslope._text import count
+from downslope._text import count, in_words
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence, r2_error
@@ -23,6 +23,7 @@ _SHARE = 0.25  # of the gain over guessing
 _GUESS = 0.5  # of it: two errors from guessing, from which a score can hardly be told then
 _FEWEST = 5  # rows held back; of fewer not even the scatter is known
 _FEW = 30  # rows held back
+_NEARLY = 0.05  # of what there is to gain: rows that are as good as learnt
 # So few rows are learnt by heart by as many weights, and none is left to tell.
 _BY_HEART = 50
 _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything to learn
@@ -68,7 +69,7 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
         is_clear = held >= _FEWEST and usual is not None and usual <= _SHARE * gain / 2
         return None if is_clear else NotRun(TOO_FEW_ROWS.key, lacks)
     if held >= _FEWEST and (error is None or error <= _SHARE * gain):
-        return None
+        return _learnt_alone(evidence, score, error)
     return training_finding(
         evidence,
         TOO_FEW_ROWS,
@@ -102,6 +103,27 @@ def _error(evidence: TrainingEvidence, scores: Mapping[str, Any], held: int) -> 
     if evidence.metric != "r2" or (score is not None and score >= 0):
         return error
     return r2_error(evidence.reference or 0.0, held)
+
+
+def _learnt_alone(evidence: TrainingEvidence, score: float | None, error: float | None) -> Finding | None:
+    """Return the finding for few rows that are learnt while those held back are far from it; None for others."""
+    data, rows, parameters = evidence.data, evidence.data["rows"], int(evidence.network["parameters"])
+    training, chance = evidence.training_score, data["chance_score"] or 0.0
+    if rows is None or rows >= min(_BY_HEART, parameters) or training is None or score is None or error is None:
+        return None
+    if training < 1 - _NEARLY * (1 - chance) or training - score < max(_SHARE * (training - chance), 2 * error):
+        return None
+    return training_finding(
+        evidence,
+        TOO_FEW_ROWS,
+        f"{count(rows, 'row')} and {parameters} weights: they are learnt by heart, at {in_words(evidence.metric)} "
+        f"{number(training)}, and rows held back have {number(score)}.",
+        f"{_BY_HEART} rows, more rows than weights, or scores within a quarter of the gain of each other",
+        numbers={"rows": rows, "parameters": parameters, "training_score": training},
+        causes=("too few rows",),
+        remedies=("more rows", "a smaller network", "a penalty or dropout"),
+        problem=True,
+    )
 
 
 def _by_heart(evidence: TrainingEvidence, rows: int) -> Finding:

@@ -18,6 +18,7 @@ LABEL_PROBLEM = Symptom(
 _ROOM = 1 / 3
 _FEWEST = 50  # rows of the rarest of uneven classes
 _DEVIATIONS = 3.0
+_OUTLYING = 6.0  # deviations; of a million numbers of a bell curve none lies there
 
 
 @check(
@@ -77,15 +78,30 @@ def _guesses(evidence: TrainingEvidence) -> bool:
 
 def _unrelated(evidence: TrainingEvidence) -> Finding:
     """Return the finding for labels that shuffling makes no worse."""
-    data = evidence.data
+    data, far = evidence.data, _farthest(evidence)
+    causes = ("rows of inputs and targets out of step", "wrong labels", "inputs without the information")
+    remedies: tuple[str, ...] = ("check that each row's target is its own",)
+    tail = ""
+    if far is not None and far > _OUTLYING:
+        tail = f" Some targets lie {number(far)} deviations from their mean: so few rows may hide what the others show."
+        causes = ("a few targets that are wrong or in another unit", *causes)
+        remedies = ("look at the lowest and highest targets", "a Huber loss or mean absolute error", *remedies)
     return training_finding(
         evidence,
         LABEL_PROBLEM,
         f"The targets have nothing to do with the inputs, as far as similar rows tell: {data.get('reference_by')} "
-        f"score {number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.",
+        f"score {number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.{tail}",
         "three deviations of the score on shuffled targets",
         numbers={name: data.get(name) for name in ("reference_score", "shuffled_score", "shuffled_deviation")},
-        causes=("rows of inputs and targets out of step", "wrong labels", "inputs without the information"),
-        remedies=("check that each row's target is its own",),
+        causes=causes,
+        remedies=remedies,
         problem=True,
     )
+
+
+def _farthest(evidence: TrainingEvidence) -> float | None:
+    """Return how many deviations the farthest target lies from their mean; None for classes, or where not known."""
+    low, high, mean, deviation = (evidence.data.get(f"target_{name}") for name in ("low", "high", "mean", "deviation"))
+    if low is None or high is None or mean is None or not deviation:
+        return None
+    return float(max(high - mean, mean - low) / deviation)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 DATA_LEAK = Symptom(
     "data_leak",
     Severity.PROBLEM,
     order=11,
-    meaning="The score rests on what new rows will not have: the number of a row, or rows on both sides of the split.",
+    meaning="The score rests on what new rows will not have: its number, its target again, or a copy.",
     quantity="score_gap",
 )
 
@@ -18,6 +19,7 @@ _NEARLY_ALL = 0.9  # of what the reference gains over guessing
 _SOME, _MANY = 0.01, 0.1
 _BEYOND_CHANCE = 3.0
 _FEWEST = 2
+_OF_COPIES = ("copy_column", "copy_explained", "score_without_copy")
 
 
 @check(
@@ -50,6 +52,43 @@ def leaking_column(evidence: TrainingEvidence) -> Finding | None:
         "a column that numbers the rows and scores nine tenths of the reference",
         numbers={"row_number_score": alone, "score_without": rest},
         causes=("rows sorted by their targets, with their number among the columns",),
+        remedies=(f"leave the column out: drop={name!r}",),
+        problem=True,
+    )
+
+
+@check(DATA_LEAK, order=8, reads=("data.reference_score?", "data.chance_score?"))
+def copied_targets(evidence: TrainingEvidence) -> Finding | NotRun | None:
+    """Find a column that holds the targets again.
+
+    Quantity: the share of a column's variance that the targets explain, and the score of a simple learner without it.
+    Theory: what is known only with the target tells nothing of a new row (Kaufman et al. 2012); a column that a
+    threshold on it made classes of keeps most of its variance within them. Threshold: 95 % for classes, 99.9 % for
+    numbers, and a reference that falls by the margin without it.
+    """
+    data = evidence.data
+    name, explained, rest = (data.get(key) for key in _OF_COPIES)
+    if name is None and explained is None and rest is None:
+        return None
+    lacks = lacking([f"data.{key}" for key in _OF_COPIES], evidence.trace)
+    if lacks is not None:
+        return NotRun(DATA_LEAK.key, lacks)
+    lacks = lacking(("data.every_combination",), evidence.trace)
+    if lacks is not None or evidence.reference is None:
+        return NotRun(DATA_LEAK.key, lacks or "what a simple learner makes of the same rows is not known")
+    assert explained is not None
+    assert rest is not None
+    if data["every_combination"] or evidence.reference - rest < evidence.margin or evidence.falls_short:
+        return None
+    return training_finding(
+        evidence,
+        DATA_LEAK,
+        f"Column {name} holds the targets again: they explain {number(100 * explained)} % of it. Without it a "
+        f"simple learner scores {number(rest)}, with it {number(evidence.reference)}. If it is known only with the target, "
+        "the score is worth nothing for new rows.",
+        "95 % of a column explained by classes, 99.9 % by numbers, and a reference that falls by the margin without it",
+        numbers={"explained": explained, "score_without": rest},
+        causes=("the target, or what follows from it, among the inputs", "a column filled in after the event"),
         remedies=(f"leave the column out: drop={name!r}",),
         problem=True,
     )

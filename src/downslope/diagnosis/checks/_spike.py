@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from downslope._numbers import median
 from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._course import scatter
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._needs import without
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 LOSS_SPIKE = Symptom(
@@ -65,6 +68,12 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
         if not restarted[row : row + size + 1].any()  # rows before and after a restart are not alike
         and _is_witnessed(evidence, row, size, leap, middle)
     ]
+    if not seen:
+        return None
+    odd = odd_batch(evidence)
+    if odd.lacks:
+        return NotRun(LOSS_SPIKE.key, odd.lacks)
+    seen = [row for row in seen if later[row] > odd.loss]
     if not seen:
         return None
     row = max(seen, key=lambda row: leap[row])
@@ -134,3 +143,29 @@ def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndar
     norms, before = evidence.gradient_norm[max(at - _SOON, 0) : at + 1], evidence.gradient_norm[at - size : at - _SOON]
     before = before[np.isfinite(before)]
     return len(before) > 0 and bool(np.nanmax(norms, initial=0.0) > _WITNESS * float(median(before)))
+
+
+class OddBatch(NamedTuple):
+    """The loss of a batch that one row explains: with long tails far more than any step does to it.
+
+    Args:
+        loss: what the farthest target alone adds to the squared loss of its batch; 0 where that is not known.
+        lacks: what the trace lacks to say; empty where it lacks nothing, or the targets are no numbers.
+    """
+
+    loss: float
+    lacks: str
+
+
+def odd_batch(evidence: TrainingEvidence) -> OddBatch:
+    """Return the loss of a batch that one row explains."""
+    data = evidence.data
+    low, high = data.get("target_low"), data.get("target_high")
+    is_number = evidence.network.get("kind") == "numbers" or data.get("target_mean") is not None
+    if not data or not is_number:
+        return OddBatch(0.0, "")
+    if low is None or high is None:
+        return OddBatch(0.0, without("data.target_low" if low is None else "data.target_high"))
+    if not evidence.batch:
+        return OddBatch(0.0, without("plan.batches"))
+    return OddBatch(max(low**2, high**2) / evidence.batch, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
+from downslope._text import listed
 from downslope.diagnosis._finding import (
     Finding,
     NotRun,
@@ -17,6 +18,8 @@ from downslope.diagnosis._finding import (
     unjudged,
 )
 from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis.checks._dead import RECTIFYING
+from downslope.diagnosis.checks._spike import odd_batch
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",
@@ -42,6 +45,7 @@ _ABOVE = 1.5
 _JUMP = 3.0
 # Weights that change by half of their size in a step are drawn anew in two.
 _STRIDE = 0.5
+_ALL = 0.9  # of the units of a layer
 # Steps that add up to less than this share of the weights' own size leave the network about where it began.
 _REACH = 0.5
 _FEW, _MANY = 200, 1000  # steps
@@ -93,8 +97,14 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
         return None
     above = len(ratios) and float(median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
     jump, length = _first_jump(evidence), _stride(evidence)
+    odd = odd_batch(evidence)
+    if jump > _JUMP and odd.lacks:
+        return NotRun(RATE_TOO_LARGE.key, odd.lacks)
+    if jump > _JUMP and jump * abs(float(evidence.loss[0])) <= odd.loss:
+        jump = 1.0  # one row of a long tail is no step that was too long
     stride = length or 0.0
-    if not above and jump <= _JUMP and stride <= _STRIDE and not _swings(evidence):
+    thrown = _thrown(evidence)
+    if not above and jump <= _JUMP and stride <= _STRIDE and not thrown and not _swings(evidence):
         return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, _why_not(evidence))
     if evidence.falls_short is None:
         return unjudged(evidence, RATE_TOO_LARGE)
@@ -104,6 +114,12 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
         sentence = f"α = {number(evidence.learning_rate)} is {many}, and the loss no longer falls."
     elif jump <= _JUMP and stride > _STRIDE:
         sentence = f"A first step is {number(stride)} times as long as weights that suit the layers."
+    elif jump <= _JUMP and thrown:
+        low, last = number(evidence.course.lowest[0]), number(evidence.course.last)
+        sentence = (
+            f"The loss fell to {low} and rose to {last}, while the steps pushed the units of {listed(thrown)} to "
+            "where no gradient reaches them."
+        )
     elif jump <= _JUMP:
         sentence = "The loss on the rows trained on swings from evaluation to evaluation and gets no lower."
     return training_finding(
@@ -147,6 +163,16 @@ def _stride(evidence: TrainingEvidence) -> float | None:
     with np.errstate(all="ignore"):
         strides = np.sqrt(steps.sum(1) / np.maximum(sizes, suited).sum(1))
     return float(strides.max()) if np.all(np.isfinite(strides)) else None
+
+
+def _thrown(evidence: TrainingEvidence) -> tuple[str, ...]:
+    """Return the layers whose units the steps pushed out of use, all of them, where the loss rose since its lowest."""
+    begin, end = evidence.early("dead_share"), evidence.late("dead_share")
+    rectifying = [name in RECTIFYING for name in evidence.activations]
+    pushed = np.array(rectifying, dtype=bool) & (end > _ALL) & (begin < _ALL / 2)
+    if not pushed.any() or not evidence.course.rose_since_lowest() or evidence.rises_by_design:
+        return ()
+    return tuple(evidence.layers[index] for index in np.flatnonzero(pushed))
 
 
 def _swings(evidence: TrainingEvidence) -> bool:

@@ -18,6 +18,7 @@ from downslope.networks.data._rows import (
     MOST_NUMBERS,
     ORDER_FACTS,
     REPEAT_FACTS,
+    copy_of,
     holds_every_combination,
     logarithms_of,
     numbering_of,
@@ -61,6 +62,7 @@ def facts(examples: Examples, validation: Examples | None = None, seed: int = 0)
         rows_compared, repeated_rows, rows_on_both_sides, share_on_both_sides, repeats_by_chance: of rows that repeat
             others.
         row_number, row_number_score, score_without: of a column that numbers the rows.
+        copy_column, copy_explained, score_without_copy: of a column that holds the targets again.
         shift_auc, shift_error, shift_column, shift_column_auc: of rows held back that can be told from the others.
         target_ratio, log_reference_score, log_reference_of_logs: of positive numbers over orders of magnitude.
         between_batches, between_batches_shuffled, between_batches_deviation: of the order of a stream, see `order_of`;
@@ -182,6 +184,7 @@ def _spread(what: str, array: np.ndarray) -> Plain:
 _UNKNOWN = (
     *("reference_score", "reference_by", "shuffled_score", "shuffled_deviation", "chance_score"),
     *("row_number", "row_number_score", "score_without"),
+    *("copy_column", "copy_explained", "score_without_copy"),
     *("target_ratio", "log_reference_score", "log_reference_of_logs"),
     *ORDER_FACTS,
 )
@@ -245,6 +248,7 @@ def _scored(
         **known,
         **_as_plain(scores),
         "chance_score": _chance(counts, balanced),
+        **copy_of(flat, targets, examples.encoding.features, balanced),
         **numbering_of(flat, targets, shown.positions, examples.encoding.features, balanced, dates),
         **({} if raw is None else logarithms_of(learners, raw)),
     }

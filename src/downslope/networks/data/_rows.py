@@ -251,6 +251,58 @@ def numbering_of(
     }
 
 
+_COPY = {"classes": 0.95, "numbers": 0.999}  # of a column's variance, which the targets explain
+
+
+def copy_of(features: np.ndarray, targets: np.ndarray, names: tuple[str, ...], balanced: bool) -> Plain:
+    """Return facts on a column that holds the targets again, in any unit and with little noise.
+
+    Args:
+        features: shape (rows, features), scaled.
+        targets: indices of classes, shape (rows,), or numbers, shape (rows, outputs).
+        names: the names of the features; () where they have none.
+        balanced: whether the score of classes is the mean over the classes.
+
+    Returns:
+        copy_column: the column; copy_explained: the share of its variance that lies between classes, or that a straight
+        line of the targets explains; score_without_copy: the score of the learners by all other columns. All None
+        without such a column, and for a table of one column.
+    """
+    nothing: Plain = dict.fromkeys(("copy_column", "copy_explained", "score_without_copy"))
+    if (
+        features.ndim != 2
+        or features.shape[1] < 2
+        or len(features) < 10
+        or (targets.ndim == 2 and targets.shape[1] > 1)
+    ):
+        return nothing
+    explained = _explained(features.astype(float), targets)
+    copies = np.flatnonzero(explained >= _COPY["classes" if targets.ndim == 1 else "numbers"])
+    others = np.delete(features, copies, axis=1)
+    if not len(copies) or not others.shape[1]:
+        return nothing
+    column = int(copies[np.argmax(explained[copies])])
+    return {
+        "copy_column": names[column] if names else str(column + 1),
+        "copy_explained": float(explained[column]),
+        "score_without_copy": Learners(others, targets.ndim == 2).best(targets, balanced)[0],
+    }
+
+
+def _explained(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the share of the variance of each feature that the targets explain; 0 for one that does not vary."""
+    centred = features - features.mean(axis=0)
+    whole = np.square(centred).sum(axis=0)
+    if targets.ndim == 1:
+        counts = np.bincount(targets)
+        sums = np.stack([np.bincount(targets, column) for column in centred.T], axis=1)
+        between = (np.square(sums[counts > 0]) / counts[counts > 0, None]).sum(axis=0)
+    else:
+        wanted = targets[:, 0] - targets[:, 0].mean()
+        between = np.square(wanted @ centred) / (np.square(wanted).sum() or 1.0)
+    return between / np.where(whole > 0, whole, np.inf)
+
+
 def _number_rows(features: np.ndarray, targets: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
     """Return which columns number their rows, shape (features,)."""
     # One row a feature, which is sorted and compared in order of memory.
@@ -327,6 +379,7 @@ def order_of(targets: np.ndarray, batch: int, random: np.random.Generator) -> Pl
 # --- targets over orders of magnitude --------------------------------------------------------------------------------
 
 _SPREAD = 10.0  # of the middle nine tenths
+_LOST = 0.01  # of the rows: so few zeros may be small numbers that were rounded
 
 
 def logarithms_of(learners: Learners, targets: np.ndarray) -> Plain:
@@ -342,8 +395,14 @@ def logarithms_of(learners: Learners, targets: np.ndarray) -> Plain:
         logarithms themselves. All None for other targets.
     """
     names = ("target_ratio", "log_reference_score", "log_reference_of_logs")
-    if targets.shape[1] != 1 or not targets.min() > 0:
+    if targets.shape[1] != 1:
         return dict.fromkeys(names)
+    # Scaled to float32 and back, a small target is off by so much, and may have become 0 or less.
+    rounding = 4 * float(np.finfo(np.float32).eps) * float(np.abs(targets).mean() + targets.std())
+    lost = np.mean(targets < rounding)
+    if targets.min() < -rounding or lost > _LOST:
+        return dict.fromkeys(names)
+    targets = np.maximum(targets, rounding)
     low, high = np.quantile(targets, [0.05, 0.95])
     if high < _SPREAD * low:
         return dict.fromkeys(names)
