@@ -280,7 +280,8 @@ def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
     if evidence.falls_short and not target:
         return [*results, unexplained(evidence)]
     unknown = target or evidence.not_comparable or _half_known(trace)
-    return [*results, not_judged(evidence, unknown) if unknown else healthy(evidence)]
+    noted = any(isinstance(result, Finding) for result in results)
+    return [*results, not_judged(evidence, unknown, has_notes=noted) if unknown else healthy(evidence)]
 
 
 def _of_fixed_target(evidence: TrainingEvidence, result: Finding | NotRun | None) -> Finding | NotRun | None:

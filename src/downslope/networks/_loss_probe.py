@@ -42,6 +42,10 @@ LOGITS, PROBABILITIES, LOG_PROBABILITIES, NUMBERS_AS_THEY_ARE = (
     "numbers",
 )
 
+_FAMILIES = {LOGITS: " 8.0", PROBABILITIES: " shares", LOG_PROBABILITIES: " logarithms"}  # of outputs that say a class
+_SHIFTS = (1, -1)  # classes counted from 1, or from −1
+_CLEAR = 0.3  # of the range of costs
+
 
 @dataclass(frozen=True)
 class LossBehaviour:
@@ -64,6 +68,9 @@ class LossBehaviour:
             probabilities; None for none.
         unbounded: whether the loss falls without end as the outputs grow.
         leaf: the leaf of a batch that `unpaired` is about, where it is not the targets.
+        unread: the leaves of a batch that the loss does not read, where it reads a single one; "" for none.
+        label_shift: how many classes after its own the output stands that costs a label least; 0 for its own, None
+            where that is not known.
     """
 
     unpaired: float | None = None
@@ -76,6 +83,8 @@ class LossBehaviour:
     squeezed: float | None = None
     unbounded: bool | None = None
     leaf: str = ""
+    unread: str = ""
+    label_shift: int | None = None
 
     @property
     def is_blind(self) -> bool:
@@ -274,6 +283,12 @@ class _LossTrial:
             share = (0.98 * labels + 0.02 * even).astype(np.float32)
             cases |= {f"{name} {size}": (size * (2 * labels - 1), here) for size in (0.5, 2.0, *_SURE)}
             cases |= {f"{name} shares": (share, here), f"{name} logarithms": (np.log(share), here)}
+        for step in _SHIFTS if self.classes > 2 and not single else ():
+            labels = self.labels(step)
+            assert labels is not None
+            share = (0.98 * labels + 0.02 * even).astype(np.float32)
+            cases |= {f"moved {step} 8.0": (_SURE[0] * (2 * labels - 1), here), f"moved {step} shares": (share, here)}
+            cases[f"moved {step} logarithms"] = np.log(share), here
         return cases
 
 
@@ -351,6 +366,7 @@ def _behaviour(measured: _Measured, trial: _LossTrial) -> LossBehaviour:
         takes=takes,
         form=form,
         label_gain=None if trial.labels() is None else _label_gain(measured, takes),
+        label_shift=_label_shift(measured, takes) if trial.labels() is not None and trial.classes > 2 else None,
         squeezed=_squeezed(measured, trial) if takes == LOGITS else None,
         unbounded=_is_unbounded(measured),
     )
@@ -408,16 +424,31 @@ def _takes(measured: _Measured, form: str, single: bool) -> str:
 
 def _label_gain(measured: _Measured, takes: str) -> float | None:
     """Return by how much sure and wrong outputs lose against sure and right ones, over the range that outputs span."""
-    families = {LOGITS: " 8.0", PROBABILITIES: " shares", LOG_PROBABILITIES: " logarithms"}
     evens = {" 8.0": "even logits", " shares": "even shares", " logarithms": "even logarithms"}
     gains = []
-    for family in [families[takes]] if takes in families else families.values():
+    for family in [_FAMILIES[takes]] if takes in _FAMILIES else _FAMILIES.values():
         right, wrong, even = measured[f"right{family}"], measured[f"wrong{family}"], measured[evens[family]]
         span = max(right, wrong, even) - min(right, wrong, even)
         if math.isfinite(span) and span > 0:
             gains.append((wrong - right) / span)
     # Where it is not known what the loss takes, the kind of outputs that it tells apart best.
     return max(gains, default=None)
+
+
+def _label_shift(measured: _Measured, takes: str) -> int | None:
+    """Return how many classes after its own the output stands that costs a label least, by far; None if not known.
+
+    Under a loss of the wrong sign all classes but a label's own cost alike.
+    """
+    family = _FAMILIES.get(takes)
+    if family is None:
+        return None
+    costs = {0: measured[f"right{family}"], **{step: measured[f"moved {step}{family}"] for step in _SHIFTS}}
+    if not all(map(math.isfinite, costs.values())):
+        return None
+    best, second, *_, worst = sorted(costs, key=costs.__getitem__)
+    clear = costs[second] - costs[best] > _CLEAR * (costs[worst] - costs[best]) > 0
+    return best if clear else None
 
 
 def _squeezed(measured: _Measured, trial: _LossTrial) -> float | None:

@@ -21,7 +21,7 @@ from downslope.programs._provenance import (
     viewed_input,
 )
 from downslope.programs._recurrence import NestedKernels, nested_kernels, scanned
-from downslope.programs._traits import program_traits
+from downslope.programs._traits import follows_batch, penalty, program_traits
 from downslope.programs._walk import InnerProgram, Nesting, called, evaluate, inner_programs, nesting_of, walk
 
 __all__ = [
@@ -42,12 +42,14 @@ __all__ = [
     "evaluate",
     "find_layers",
     "first_not_finite",
+    "follows_batch",
     "inner_programs",
     "layer_names",
     "marked_outputs",
     "nested_kernels",
     "nesting_of",
     "orders_of",
+    "penalty",
     "program_traits",
     "run_once",
     "scanned",

@@ -1,4 +1,4 @@
-"""Operations of a program beside its layers: normalisation statistics, dropout, and stopped gradients.
+"""Operations of a program beside its layers: normalisation statistics, dropout, stopped gradients, and penalties.
 
 Each is read from the operations themselves, so that a layer of a library and one written by hand are seen alike. What
 an operation makes of the array is followed by a few properties that stand for it; an array of which nothing is known
@@ -7,7 +7,7 @@ has none, and a pattern that is not recognised is not reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -16,8 +16,9 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope._types import Plain
-from downslope.programs._provenance import VIEWS
-from downslope.programs._walk import Nesting, called, inner_programs, nesting_of, walk
+from downslope.programs._first_not_finite import run_once
+from downslope.programs._provenance import VIEWS, Atom, Constant, Source, StraightProgram, Value, straighten
+from downslope.programs._walk import Nesting, called, evaluate, inner_programs, nesting_of, walk
 
 
 def program_traits(closed: Any, parts: tuple[str, ...], carried: int, examples: int) -> Plain:
@@ -342,3 +343,50 @@ def _stepped_inside(
         if is_call:
             return results
     return [missing() for _ in equation.outvars]
+
+
+# --- penalties ------------------------------------------------------------------------------------------------------
+
+_ADDITIONS = frozenset({"add", "add_any"})
+
+
+def penalty(closed: Any, leaves: Sequence[Any]) -> float | None:
+    """Return the sum of the addends of a loss that no example changes; 0 without any, None where it is not finite.
+
+    Args:
+        closed: the program of the loss, its first output, from `jax.make_jaxpr`.
+        leaves: the leaves of the parameters, its first inputs.
+    """
+    program = straighten(closed, len(leaves))
+    addends = [addend for addend in _addends(program, program.outputs[0]) if addend.origin is Source.DERIVED]
+    if not addends:
+        return 0.0
+    values = run_once(lambda *arrays: [_value(program, addend, arrays, {}) for addend in addends], *leaves)
+    total = float(sum(np.asarray(value, float).sum() for value in values))
+    return total if np.isfinite(total) else None
+
+
+def _addends(program: StraightProgram, value: Atom) -> Iterator[Atom]:
+    """Yield the values whose sum a value is, as far as it is written as one."""
+    step = program.makers.get(value)
+    if step is not None and step.primitive in _ADDITIONS and value.origin is not Source.DERIVED:
+        for operand in step.operands:
+            yield from _addends(program, operand)
+    elif step is not None and step.primitive in VIEWS and value.shape == ():
+        yield from _addends(program, step.operands[0])
+    else:
+        yield value
+
+
+def _value(program: StraightProgram, atom: Atom, leaves: Sequence[Any], known: dict[Value, Any]) -> Any:
+    """Return a value that is computed from parameters alone."""
+    if isinstance(atom, Constant):
+        return atom.value
+    if atom in known:
+        return known[atom]
+    step = program.makers.get(atom)
+    if step is None:
+        return leaves[program.inputs.index(atom)]
+    results = evaluate(step.equation, [_value(program, operand, leaves, known) for operand in step.operands])
+    known.update(zip(step.results, results, strict=True))
+    return known[atom]

@@ -66,6 +66,8 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
     reason = _fault(facts, evidence) or _endless(facts, evidence) or _shared(evidence, str(loss.get("name")))
     certain = reason is not None
     reason = reason or _mixing(facts) or _unsuited(evidence, str(loss.get("name")), facts)
+    if reason is None and facts.get("unread"):
+        return _of_one_leaf(evidence, str(facts["unread"]))
     if reason is None:
         lacks_counts = evidence.is_classes and evidence.data.get("class_counts") is None
         return NotRun(WRONG_LOSS.key, without("data.class_counts")) if lacks_counts else None
@@ -79,6 +81,20 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
         causes=("shapes that broadcast", "a reduction over the wrong axis", "a loss for another kind of target"),
         remedies=(remedy,),
         if_unknown=certain,
+    )
+
+
+def _of_one_leaf(evidence: TrainingEvidence, unread: str) -> Finding:
+    """Return the note on a loss that reads one array of a batch and not the others, as without targets."""
+    return training_finding(
+        evidence,
+        WRONG_LOSS,
+        f"The loss reads a single array of the batch: whatever {unread} holds, it is the same.",
+        "a loss that reads all arrays of a batch",
+        causes=("an array taken for another", "targets that were forgotten"),
+        remedies=(f"compare the outputs with {unread}", "leave the array out of the data"),
+        confidence=0.5,
+        problem=False,
     )
 
 
@@ -100,6 +116,13 @@ def _fault(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
             )
         if evidence.network.get("kind") is not None:
             return "The loss is the same whatever the targets are.", "a loss that compares outputs with targets"
+    shift = facts.get("label_shift")
+    if shift and evidence.is_classes:
+        return (
+            f"The loss of a label is lowest for the output {'after' if shift > 0 else 'before'} its own: labels and "
+            "outputs are not numbered alike.",
+            "count classes from 0, as outputs are",
+        )
     # A loss function may push its outputs away from a leaf on purpose, as from a negative example.
     compares_sets = unpaired is not None and unpaired < _SAME
     if (facts.get("descent") or 0.0) > _SAME and evidence.network.get("kind") is not None and not compares_sets:

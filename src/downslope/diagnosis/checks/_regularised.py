@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._text import in_words
 from downslope.diagnosis._finding import (
     Finding,
     NotRun,
@@ -84,8 +85,7 @@ def over_regularised(evidence: TrainingEvidence) -> Finding | NotRun | None:
     return training_finding(
         evidence,
         OVER_REGULARISED,
-        f"{what}: the network is held back from the rows it is trained on, where it scores "
-        f"{number(evidence.training_score or 0)}.",
+        f"{what}: the network is held back from the rows it is trained on, where it has {_training_score(evidence)}.",
         f"a penalty of up to {number(100 * _HEAVY)} % of the loss",
         numbers={"penalty_share": share, "weights_kept": kept},
         causes=("a penalty or decay that is too strong",),
@@ -93,10 +93,17 @@ def over_regularised(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
+def _training_score(evidence: TrainingEvidence) -> str:
+    """Return the score on the rows trained on, with its name; next to nothing is 0."""
+    score = evidence.training_score or 0.0
+    return f"{in_words(evidence.metric)} {number(score if abs(score) > 5e-4 else 0)}"
+
+
 def _kept(evidence: TrainingEvidence) -> float:
     """Return the norm of the weights at the end over that at the start, under a penalty or decay; 1 without."""
     norms = evidence.trace.part_columns.get("parameter_norm")
-    shrinks = evidence.settings.get("weight_decay") or evidence.network.get("l2")
+    of_network = (evidence.network.get(name) for name in ("l2", "penalty"))
+    shrinks = evidence.settings.get("weight_decay") or any(strength for strength in of_network)
     if not shrinks or norms is None or not len(norms):
         return 1.0
     sizes = np.sqrt(np.sum(np.asarray(norms, float) ** 2, axis=1))
@@ -118,7 +125,7 @@ def _dropped(evidence: TrainingEvidence, shares: list[float]) -> Finding:
         evidence,
         OVER_REGULARISED,
         f"Dropout takes up to {number(100 * max(shares))} % of {where}, so that {number(100 * passes)} % of the paths "
-        f"are left in a step: the network scores {number(evidence.training_score or 0)} on the rows it is trained on.",
+        f"are left in a step: the network has {_training_score(evidence)} on the rows it is trained on.",
         f"at most {number(100 * _LARGEST_DROPOUT)} % of a layer, and {number(100 * _PASSES)} % of the paths left",
         numbers={"largest_dropout": max(shares), "paths_left": passes},
         causes=("the share to keep taken for the share to drop", "dropout in too many layers"),

@@ -61,6 +61,8 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
         parts=equal,
         causes=("weights initialised to one constant",),
         remedies=("a random initialisation", "noise on the weights"),
+        # Where nothing tells how well it does, these are still copies at the end.
+        if_unknown=True,
     )
 
 

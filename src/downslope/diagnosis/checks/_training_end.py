@@ -118,6 +118,8 @@ def training_not_finite(evidence: TrainingEvidence) -> Finding | None:
     sentences = [f"At step {trace.not_finite_step} {what} was no longer a finite number.", origin.get("sentence", "")]
     if at_start:
         sentences[0] = f"Before the first step {what} is not a finite number."
+    if origin.get("operation") == "data":
+        causes, remedies = ("missing or infinite numbers in the data",), ("leave these rows out, or fill them in",)
     if origin.get("operation") == "gather":
         # Rows picked from beyond the end of an array are filled with NaN.
         sentences.append(f"Labels lie in 0 … {_last_class(evidence)}.")
@@ -317,7 +319,7 @@ def not_started() -> Finding:
     return Finding(NOT_STARTED.key, Severity.GOOD, "No step was taken yet.", {}, "at least one step", (0, 0))
 
 
-def not_judged(evidence: TrainingEvidence, unknown: str) -> Finding:
+def not_judged(evidence: TrainingEvidence, unknown: str, *, has_notes: bool = False) -> Finding:
     """Return the finding for a training that cannot be compared, and why, or for one that has no step yet."""
     if evidence.last_step == 0:
         return not_started()
@@ -325,10 +327,11 @@ def not_judged(evidence: TrainingEvidence, unknown: str) -> Finding:
     moves = f"The loss went from {number(course.first)} to {number(course.last)}"
     pace = "and still falls" if evidence.still_falling > 0.05 else "and is steady"
     shown = "" if evidence.score is None else f", at {_scores(evidence)}"
+    seen = "Nothing but what the notes say" if has_notes else "Nothing wrong"
     return Finding(
         NOT_JUDGED.key,
         Severity.GOOD,
-        f"Nothing wrong was seen, but it is unknown whether the network does what the data allow: {unknown}. "
+        f"{seen} was seen, but it is unknown whether the network does what the data allow: {unknown}. "
         f"{moves} {pace} after {count(evidence.last_step, evidence.unit)}{shown}.",
         evidence.numbers(first_loss=course.first, loss=course.last, epochs=evidence.epochs),
         "a score on rows held back beside that of a simple learner",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import equinox
@@ -24,7 +25,7 @@ from downslope.networks.models import Walk, facts_of_walk, look_through, rewritt
 from downslope.networks.tasks._scoring import Assessment, Score, Scoring, outputs_program
 from downslope.networks.tasks._stream import Stream, is_stream
 from downslope.networks.tasks._tried_loss import tried
-from downslope.programs import program_traits
+from downslope.programs import follows_batch, penalty, program_traits
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ class _LossFunction:
         walk = self._walked(trial)
         behaviour, outputs = self._tried(sample)
         score = self._score(trial, sample)
+        behaviour = self._with_unread(behaviour, walk, trial, score)
         data = _data_facts(sample, held, stream)
         network = {**self._facts(walk, trial, size, score), **self._traits(walk, trial), **outputs}
         if score is not None:
@@ -302,6 +304,26 @@ class _LossFunction:
         wanted = self._scoring.wanted(batch if sample is None else sample)
         return Score.of(self._scoring, self._parameters(self._point), batch, wanted)
 
+    def _with_unread(self, behaviour: LossBehaviour, walk: Walk, batch: Tree, score: Score | None) -> LossBehaviour:
+        """Return the behaviour of a loss, with the leaves of a batch that it does not read, its targets above all."""
+        names, begin = _tree.part_names(batch), len(_tree.leaves(self.point))
+        inputs = [range(begin + index, begin + index + 1) for index in range(len(names))]
+        read = {index for index, each in enumerate(inputs) if follows_batch(walk.closed, each)[0]}
+        if score is not None:
+            ignores = not score.scoring.leaves_of_targets(batch) & read and read <= set(score.reads)
+            return replace(behaviour, unpaired=0.0, not_additive=0.0, joint=0.0) if ignores else behaviour
+        # A batch may hold more than a loss needs; but one array alone is seldom all that is to be learnt.
+        unread = [name for index, name in enumerate(names) if index not in read] if len(read) == 1 else []
+        return replace(behaviour, unread=", ".join(unread))
+
+    def _penalty(self, walk: Walk) -> float | None:
+        """Return the part of the loss at the start that depends on the parameters alone; None where it is not known."""
+        try:
+            with precision("float32"):
+                return penalty(walk.closed, list(map(jax().numpy.asarray, _tree.leaves(self._point))))
+        except Exception:  # what cannot be computed apart from the examples is not known
+            return None
+
     def _traits(self, walk: Walk, batch: Tree) -> Plain:
         """Return what the program does beside its layers."""
         return program_traits(walk.closed, _tree.part_names(self.point), 0, len(_tree.leaves(batch)))
@@ -316,6 +338,7 @@ class _LossFunction:
             "kind": None if score is None else score.target.kind,
             "metric": "loss",
             "l2": 0.0,
+            "penalty": self._penalty(walk),
             "normalised": False,
             "mixed_precision": False,
         }

@@ -69,6 +69,16 @@ class Scoring:
             raise DataError(f"the batch has no {self.targets!r}", hint=f"its leaves are {', '.join(names)}")
         return np.asarray(_tree.leaves(batch)[names.index(self.targets)])
 
+    def leaves_of_targets(self, batch: Tree) -> set[int]:
+        """Return the leaves of a batch that the targets are made of, by their indices."""
+        if not callable(self.targets):
+            return {_tree.part_names(batch).index(self.targets)}
+        with precision("float32"):
+            program = jax().make_jaxpr(self.targets)(batch).jaxpr
+        read = {atom for equation in program.eqns for atom in equation.invars if not hasattr(atom, "val")}
+        read |= {atom for atom in program.outvars if not hasattr(atom, "val")}
+        return {index for index, variable in enumerate(program.invars) if variable in read}
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
