@@ -84,8 +84,8 @@ def copied_targets(evidence: TrainingEvidence) -> Finding | NotRun | None:
         evidence,
         DATA_LEAK,
         f"Column {name} holds the targets again: they explain {number(100 * explained)} % of it. Without it a "
-        f"simple learner scores {number(rest)}, with it {number(evidence.reference)}. If it is known only with the target, "
-        "the score is worth nothing for new rows.",
+        f"simple learner scores {number(rest)}, with it {number(evidence.reference)}. If it is known only with the "
+        "target, the score is worth nothing for new rows.",
         "95 % of a column explained by classes, 99.9 % by numbers, and a reference that falls by the margin without it",
         numbers={"explained": explained, "score_without": rest},
         causes=("the target, or what follows from it, among the inputs", "a column filled in after the event"),
