@@ -67,7 +67,7 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
     certain = reason is not None
     reason = reason or _mixing(facts) or _unsuited(evidence, str(loss.get("name")), facts)
     if reason is None and facts.get("unread"):
-        return _of_one_leaf(evidence, str(facts["unread"]))
+        return _unread_note(evidence, str(facts["unread"]))
     if reason is None:
         lacks_counts = evidence.is_classes and evidence.data.get("class_counts") is None
         return NotRun(WRONG_LOSS.key, without("data.class_counts")) if lacks_counts else None
@@ -84,7 +84,7 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
-def _of_one_leaf(evidence: TrainingEvidence, unread: str) -> Finding:
+def _unread_note(evidence: TrainingEvidence, unread: str) -> Finding:
     """Return the note on a loss that reads one array of a batch and not the others, as without targets."""
     return training_finding(
         evidence,
