@@ -207,6 +207,9 @@ def test_multiple_zeros_of_the_slope_are_proved(order: int, at: float, unit: str
         ("|x - 1| + |x + 1|", "region"),
         ("(x + y)²", "curve"),
         ("(x² + y² - 1)²", "curve"),
+        ("x³y³", "curve"),
+        ("5 - sin(x)³(y - 1)³", "curve"),
+        ("x⁴y²", "curve"),
     ],
 )
 def test_points_that_are_not_isolated_are_said_to_be_more(text: str, words: str) -> None:

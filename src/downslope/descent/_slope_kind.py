@@ -46,7 +46,7 @@ def note_of(judgement: Judgement, name: str, names: Sequence[str], point: Sequen
     if judgement.isolated is False and judgement.kind != "level":
         return "not a single one: along a curve the value does not change"
     if judgement.by == "values" and judgement.kind in _FLAT:
-        return _FLAT[judgement.kind]
+        return (_FLAT_OF_ONE if len(names) == 1 else _FLAT)[judgement.kind]
     return ""
 
 
@@ -55,6 +55,14 @@ _FLAT = {
     "maximum": "a flat one: the curvature is zero in some direction, and the value falls all around",
     "saddle": "the curvature is zero in some direction, along which the value falls or rises at higher order",
     "inflection": "the slope and the curvature are zero, and the value rises on one side and falls on the other",
+}
+
+
+_FLAT_OF_ONE = {
+    **_FLAT,
+    "minimum": "a flat one: the second derivative is zero, and the value rises on both sides",
+    "maximum": "a flat one: the second derivative is zero, and the value falls on both sides",
+    "inflection": "the first and the second derivative are zero; the value rises on one side and falls on the other",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ from downslope.formulas._roughness import RoughPart, rough_parts
 from downslope.formulas.critical._balls import NotEnclosedError
 from downslope.formulas.critical._box import survey_box
 from downslope.formulas.critical._line import slope_sign, survey_line
-from downslope.formulas.critical._stationary_search import Derivatives, search
+from downslope.formulas.critical._stationary_search import Derivatives, polished, search
 from downslope.formulas.critical._surface import surface
 from downslope.formulas.critical._survey import Candidate, Survey
 from downslope.formulas.expressions import Expression, names_in
@@ -25,6 +26,10 @@ _SECONDS_NUMERIC = 0.2  # of the CPU for the search where a proof is not complet
 _SAME = 1e-6  # share of the box within which two points are one
 _BORDER = 1e-9  # share of the range within which nothing is said of what is not proved around a cut
 _AROUND = 1e-3  # share of the box within which what is not proved is said of a point
+_MOST_OF_A_CURVE = 3  # points that a numeric search lists of curves of one value
+_STEP_ASIDE = 0.03  # share of the box over which other zeros beside a zero are looked for
+_SINGULAR = 1e-6  # curvature, in units of the gradient over the box, below which a zero may belong to a curve of zeros
+_LEVEL = 1e-12  # of a typical gradient: below it, that beside a zero of order 10 is still larger
 _MOST_PROVED = 4  # variables: with more, boxes are too many
 
 
@@ -196,14 +201,46 @@ class _BoxJudge:
         return survey, parts
 
     def _add_numeric(self, survey: Survey) -> None:
-        """Add what a numeric search finds."""
+        """Add what a numeric search finds; of curves of one value, a few points."""
         smooth = not any(part.has_two_sides for part in rough_parts(self.formula.body))
+        typical = np.linalg.norm(self.derivatives.gradient(self._sample()) * self.span, axis=1)
+        unit = float(median(typical[np.isfinite(typical)])) if np.any(np.isfinite(typical)) else 0.0
+        levels: list[float] = []  # the values of points on curves
         for point in search(self.derivatives, self.box, _SECONDS_NUMERIC):
             if self._is_spoilt(point.coordinates, survey) or not self._has_settled(point.coordinates):
                 continue
-            if not _is_near(point.coordinates, [other.point for other in survey.candidates], 1e-5 * self.span):
-                curve = bool(point.note)
-                survey.candidates.append(Candidate(point.coordinates, False, smooth or None, curve=curve, blur=1e-4))
+            if _is_near(point.coordinates, [other.point for other in survey.candidates], 1e-5 * self.span):
+                continue
+            near, curve = self._rounder(point.coordinates), False
+            if point.note or self._is_singular(near, unit):
+                value = float(self.derivatives.value(near[None])[0])
+                if sum(abs(value - level) <= 1e-9 * self.result.scale for level in levels) >= _MOST_OF_A_CURVE:
+                    continue
+                curve = bool(point.note) or self._lies_on_curve(near, unit)
+                levels += [value] * curve
+            survey.candidates.append(Candidate(near, False, smooth or None, curve=curve, blur=1e-4))
+
+    def _is_singular(self, point: np.ndarray, unit: float) -> bool:
+        """Tell whether the curvature vanishes in some direction of several, against the gradient elsewhere."""
+        hessian = self.derivatives.hessian(point[None])[0] * np.outer(self.span, self.span)
+        if len(point) == 1 or not np.all(np.isfinite(hessian)):
+            return False
+        return float(np.min(np.abs(np.linalg.eigvalsh(hessian)))) <= _SINGULAR * unit
+
+    def _lies_on_curve(self, point: np.ndarray, unit: float) -> bool:
+        """Tell whether other zeros of the gradient lie beside a zero, along an axis, as around (0, 0) on x³y³."""
+        ways = _STEP_ASIDE * self.span * np.concatenate([np.eye(len(point)), -np.eye(len(point))])
+        ends = polished(self.derivatives, point + ways, self.span)
+        slopes = np.linalg.norm(self.derivatives.gradient(ends) * self.span, axis=1)
+        away = np.max(np.abs(ends - point) / self.span, axis=1) > _STEP_ASIDE / 2
+        return bool(np.any(away & (slopes <= _LEVEL * unit)))
+
+    def _rounder(self, point: np.ndarray) -> np.ndarray:
+        """Return rounder coordinates, if the gradient is no larger there: flat zeros have few exact digits."""
+        digits = 5 - math.floor(math.log10(float(np.max(self.span))))
+        rounded = np.round(point, digits) + 0.0
+        there, here = (float(np.linalg.norm(self.derivatives.gradient(x[None])[0])) for x in (rounded, point))
+        return rounded if there <= here else point
 
     def _is_spoilt(self, point: np.ndarray, survey: Survey) -> bool:
         """Tell whether a point of one variable lies next to a gap or pole, where rounding makes up zeros."""
