@@ -118,3 +118,16 @@ def test_linear_layers_are_one_layer():
 def test_a_heavy_penalty_is_over_regularised():
     _, diagnosis = trained(l2=1.0, **BLIND)
     assert diagnosis.symptoms[0] == "over_regularised"
+
+
+def test_no_finding_advises_the_method_that_the_run_uses():
+    training = ds.train("iris", hidden=8, steps=200, learning_rate=1e-5, progress=False, **BLIND)
+    descent = ds.descend("1/(1 + e^(-x))", {"x": -30}, method="adam", learning_rate=1e-4, steps=50)
+    for diagnosis, symptom in ((ds.diagnose(training), "rate_too_small"), (ds.diagnose(descent), None)):
+        assert symptom is None or symptom in diagnosis.symptoms
+        assert not any("Adam" in remedy for finding in diagnosis.findings for remedy in finding.remedies)
+    plain = ds.train(
+        "iris", hidden=8, steps=200, method="gradient descent", learning_rate=1e-6, progress=False, **BLIND
+    )
+    (finding,) = (each for each in ds.diagnose(plain).findings if each.symptom == "rate_too_small")
+    assert any("Adam" in remedy for remedy in finding.remedies)

@@ -49,7 +49,7 @@ def plateau(evidence: Evidence, state: EndState) -> Finding | None:
         ),
         remedies=(
             "another start, nearer to where the value changes",
-            "Adam, whose steps do not shrink with the slope",
+            *(() if evidence.method.scaled else ("Adam, whose steps do not shrink with the slope",)),
         ),
     )
 

@@ -226,7 +226,10 @@ def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | No
         f"steps that add up to {_REACH} of the weights' norm",
         numbers={"way": reach, "learning_rate": evidence.learning_rate},
         causes=("the learning rate is too small",),
-        remedies=("ten times the learning rate", "Adam, whose steps do not shrink with the gradient"),
+        remedies=(
+            "ten times the learning rate",
+            *(() if evidence.method.scaled else ("Adam, whose steps do not shrink with the gradient",)),
+        ),
     )
 
 
