@@ -182,7 +182,7 @@ def test_names_are_typed_in_backquotes_or_by_their_plain_part() -> None:
     assert ds.fit(fit.read_as, data).read_as == fit.read_as
     assert fit.parameters["b"].unit == "°C/s"
     assert fit.predict({"Time": [3]}).value == pytest.approx([11])
-    with pytest.raises(ds.FormulaError, match=r"Flow can be each of 2 columns[\s\S]*`Flow \(in\)` or `Flow \(out\)`"):
+    with pytest.raises(ds.FormulaError, match=r"Flow matches 2 columns[\s\S]*`Flow \(in\)` or `Flow \(out\)`"):
         ds.fit("Temp = a + b Flow", data)
     with pytest.raises(ds.FormulaError, match=r"did you mean `Time \(s\)`\?"):
         ds.fit("Temp = a + b `Tme (s)`", data)

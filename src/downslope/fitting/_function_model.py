@@ -14,8 +14,8 @@ from downslope.formulas import Call, Equation, ForeignFunction, Formula, Name, e
 from downslope.tables import Table
 
 _WAYS = {
-    "jax": "exact, by JAX",
-    "complex step": "exact, by an imaginary step",
+    "jax": "exactly, by JAX",
+    "complex step": "exactly, by an imaginary step",
     "differences": "by differences, as its code takes no complex numbers",
 }
 _EXAMPLE = 'for example ds.fit(decay, table, y="rate") with def decay(x, a, k): …'
