@@ -10,7 +10,11 @@ import { Words, plain } from "../../../src/downslope/lab/static/js/learn/words.j
 import { notesOf, textOf } from "../../../src/downslope/lab/static/js/learn/pinned.js";
 import { evenly, nearest } from "../../../src/downslope/lab/static/js/learn/figures/parts.js";
 
-const TEXTS = { language: "", page: { next: "Next: {title}" }, chapters: { slope: { said: "At {x}: {slope}." } } };
+const MESSAGES = {
+  "The value fell from {a} to {b}.": "Der Wert fiel von {a} auf {b}.", "Try {a}.": "Versuche {a}.", "Try {a}; below {b} all is well.": "Versuche {a}; unter {b} ist alles gut.",
+  "This is {phrase}.": "Das ist {phrase}.", "a hill of {a}": "ein Hügel von {a}", "write {code}": "schreibe {code}",
+};
+const TEXTS = { language: "", page: { next: "Next: {title}" }, chapters: { slope: { said: "At {x}: {slope}." } }, messages: MESSAGES };
 
 test("an ask stands for each combination of what it varies, within fields too", () => {
   const asks = [{ verb: "a", request: { start: { y: 1 } }, vary: { "start.x": [2, 3], rate: [0.1, 0.2] } }, { verb: "b", request: {} }];
@@ -57,4 +61,15 @@ test("positions are short numbers from end to end, and the nearest is known", ()
   assert.deepEqual(evenly([-1, 1], 3, 0.25), [-1, 0, 0.25, 1]);
   assert.deepEqual(evenly([-1, 1], 3, 0), [-1, 0, 1]);
   assert.equal(nearest([0, 0.5, 1], 0.8), 2);
+});
+
+test("messages of the lab are said in the language of the page where all of them is known", () => {
+  const german = new Words("de", TEXTS);
+  /** @param {string} message */
+  const said = (message) => german.message(message);
+  assert.deepEqual(said("The value fell from 0.5 to 1.5e-9. Try 0.25; below 1.5 all is well."), { text: "Der Wert fiel von 0,5 auf 1,5\u00a0×\u00a010⁻⁹. Versuche 0,25; unter 1,5 ist alles gut.", lang: "de" });
+  assert.deepEqual(said("This is a hill of 2.5."), { text: "Das ist ein Hügel von 2,5.", lang: "de" });
+  assert.deepEqual(said("This is a pole. Try 2."), { text: "This is a pole. Try 2.", lang: "en" });
+  assert.deepEqual(said("write 3.5"), { text: "schreibe 3.5", lang: "de" });
+  assert.deepEqual(new Words("en", { ...TEXTS, messages: {} }).message("Try 0.5."), { text: "Try 0.5.", lang: "en" });
 });

@@ -141,6 +141,19 @@ export function setAgain(again) {
   requestAgain = again;
 }
 
+/** Says a message of the lab in the language of the page. @type {(message: string) => string} */
+let translate = (message) => message;
+
+/** Let a function say the messages of the lab in the language of the page. @param {(message: string) => string} by */
+export function translateBy(by) {
+  translate = by;
+}
+
+/** Return a message of the lab in the language of the page. @param {string} message */
+export function translated(message) {
+  return translate(message);
+}
+
 /**
  * Show an error beside its cause, or clear it. Where it ends by itself, as when the lab is busy, a button tries again.
  *
@@ -152,10 +165,10 @@ export function showTrouble(element, error, again = requestAgain) {
   element.hidden = !error;
   element.replaceChildren();
   if (!error) return;
-  element.append(make("span", { text: written(error.message) }));
-  if (error.hint) element.append(" ", make("span", { class: "hint", text: error.hint }));
+  element.append(make("span", { text: written(translate(error.message)) }));
+  if (error.hint) element.append(" ", make("span", { class: "hint", text: translate(error.hint) }));
   if (error.kind !== "LimitError" || !/^Try again\b/.test(error.hint ?? "")) return;
-  const button = make("button", { type: "button", text: "Try again" });
+  const button = make("button", { type: "button", text: translate("Try again") });
   button.addEventListener("click", () => {
     showTrouble(element, null);
     again();

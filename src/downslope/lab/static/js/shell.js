@@ -3,7 +3,7 @@
 /** @import { Page } from "./page.js" */
 
 import { isThere, onLost } from "./api.js";
-import { byId, setAgain } from "./elements.js";
+import { byId, setAgain, translated } from "./elements.js";
 
 const GREETED = "downslope.greeted"; // the key in storage, of all pages
 const GONE = ["lost", "locked"]; // errors that end when the lab answers again
@@ -79,7 +79,7 @@ function keepTrying(page, again) {
   page.on("trouble", (verb, error) => error?.kind && GONE.includes(error.kind) && unanswered.add(verb));
   onLost((lost, isLocked) => {
     byId("lost").hidden = !lost;
-    byId("lost").textContent = isLocked ? LOCKED : lost ? LOST : "";
+    byId("lost").textContent = lost ? translated(isLocked ? LOCKED : LOST) : "";
     clearInterval(trying);
     if (lost) trying = setInterval(isThere, AGAIN);
     else goOn();

@@ -84,6 +84,7 @@ export function mountChapter(page, { finished, follower, go }) {
       ask: Object.assign(patient, { isLive: ask.isLive }),
       word: (key, values) => plain(spoken.chapter(of.id, key, values)),
       number: (value, digits) => spoken.number(value, digits),
+      message: (message) => spoken.message(message),
       say: (sentence) => say(sentence),
       read: () => page.state.at ?? {},
       write: (positions) => page.set({ at: Object.keys(positions).length ? positions : null }, { quiet: true }),

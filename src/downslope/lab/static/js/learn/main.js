@@ -1,6 +1,6 @@
 /** The page "Learn": a course in chapters, each with a figure that is asked and checked. */
 
-import { byId, make } from "../elements.js";
+import { byId, make, translateBy } from "../elements.js";
 import { Page } from "../page.js";
 import { mountSaving } from "../saving.js";
 import { mountShell } from "../shell.js";
@@ -69,6 +69,7 @@ async function begin() {
   /** Write the words of the page itself. */
   function speak() {
     document.documentElement.lang = words.language;
+    translateBy((message) => words.message(message).text);
     d3.formatDefaultLocale({ decimal: words.comma, thousands: "\u2009", grouping: [3], currency: ["", ""], minus: "−" });
     languages.value = words.language;
     for (const element of document.querySelectorAll("[data-text]")) {

@@ -48,6 +48,8 @@ export interface Texts {
   language: string;
   page: Record<string, string>;
   chapters: Record<string, ChapterTexts>;
+  /** The messages of the lab in this language, by the English ones with gaps; {phrase} is a message itself, {code} stays as it is. */
+  messages: Record<string, string>;
 }
 /** What was recorded into a page that is a single file. */
 export interface Recording {
@@ -70,6 +72,8 @@ export interface Tools {
   word(key: string, values?: Values): string;
   /** Return a number as the language writes it, to so many significant digits (4). */
   number(value: number | null, digits?: number): string;
+  /** Return a message of the lab in the language of the page where it is known in it, and the language that it is in. */
+  message(message: string): { text: string; lang: string };
   /** Request a verb; while it is answered, the figure pales. */
   ask: Asking;
   /** Let a screen reader say a sentence, once it has not changed for a moment. */

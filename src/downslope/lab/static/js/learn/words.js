@@ -4,6 +4,9 @@
 
 import { make, setMaths, written } from "../elements.js";
 
+const SENTENCES = /(?<=\.) /; // between two of them; in numbers no blank follows the point
+const GAP = /\{(\w+)\}/g;
+
 /** The words of one language. */
 export class Words {
   /**
@@ -13,6 +16,8 @@ export class Words {
   constructor(language, texts) {
     this.language = language;
     this.texts = texts;
+    /** The patterns of the lab's messages, those with the most letters of their own first. @type {[RegExp, string[], string][]} */
+    this.patterns = Object.entries(texts.messages).sort(([left], [right]) => bare(right) - bare(left)).map(([english, said]) => [patternOf(english), [...english.matchAll(GAP)].map(([, name]) => name), said]);
     this.comma = new Intl.NumberFormat(language).formatToParts(1.5).find(({ type }) => type === "decimal")?.value ?? ".";
   }
 
@@ -34,6 +39,34 @@ export class Words {
     });
   }
 
+  /**
+   * Return a message of the lab, which speaks English, in this language where all of it is known, and the language that it is in.
+   *
+   * @param {string} message
+   * @returns {{ text: string, lang: string }}
+   */
+  message(message) {
+    const whole = this.#said(message);
+    const sentences = whole === null ? message.split(SENTENCES).map((sentence) => this.#said(sentence)) : [whole];
+    if (sentences.includes(null)) return { text: written(message), lang: "en" };
+    return { text: sentences.join(" "), lang: this.language };
+  }
+
+  /** Return a sentence of a message in this language, or null. @param {string} sentence @returns {string | null} */
+  #said(sentence) {
+    for (const [pattern, names, said] of this.patterns) {
+      const values = pattern.exec(sentence)?.slice(1).map((value, index) => this.#value(names[index], value));
+      if (values && !values.includes(null)) return said.replace(GAP, (_, name) => values[names.indexOf(name)] ?? "");
+    }
+    return null;
+  }
+
+  /** Return what stands in a gap: code as it is, a phrase in this language or null, and numbers as they are written in it. @param {string} name @param {string} value */
+  #value(name, value) {
+    if (name.startsWith("code")) return value;
+    return name.startsWith("phrase") ? this.#said(value) : this.localised(value);
+  }
+
   /** Return a number as it is written in this language. @param {number | null} value @param {number} [digits] significant ones */
   number(value, digits = 4) {
     if (value === null || !Number.isFinite(value)) return "–";
@@ -47,6 +80,15 @@ export class Words {
     return written(text).replace(/(\d)\.(?=\d)/g, `$1${this.comma}`);
   }
 }
+
+/** Return the pattern of a message with gaps. @param {string} english */
+function patternOf(english) {
+  const literal = english.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${literal.join("((?:(?!\\. ).)+?)")}$`, "su"); // no gap reaches into another sentence
+}
+
+/** The number of letters of a message without its gaps. @param {string} english */
+const bare = (english) => english.replace(GAP, "").length;
 
 /**
  * Set a sentence in which mathematics stands between backticks.

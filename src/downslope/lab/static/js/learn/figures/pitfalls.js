@@ -4,7 +4,7 @@
 /** @import { Example, Figure, Tools } from "../types.d.ts" */
 /** @import { Panel, Run, Training } from "./runs.js" */
 
-import { make, written } from "../../elements.js";
+import { make } from "../../elements.js";
 import { heightOn } from "../../land.js";
 import { positionsOf } from "../requests.js";
 import { handleIn, nearest } from "./parts.js";
@@ -18,7 +18,7 @@ const FINDINGS = 2; // that are shown of a run
 
 /** @param {HTMLElement} host @param {Tools} tools @returns {Figure} */
 export function figure(host, tools) {
-  const { lesson, word, number, ask, say, read, write, changed, trouble } = tools;
+  const { lesson, word, number, message, ask, say, read, write, changed, trouble } = tools;
   const pair = make("div", { class: "figure-pair" });
   const busy = make("p", { class: "small figure-busy", role: "status" });
   host.append(pair, busy);
@@ -103,7 +103,7 @@ export function figure(host, tools) {
     let x = lesson.start?.x ?? 0;
     const { plot } = panels[0];
     const handle = isLesson ? handleIn(plot, { isFlat: true, drag: ([across]) => (coming = move(plot.x.invert(across))), nudge: (right) => (coming = move(starts[Math.min(Math.max(nearest(starts, x) + right, 0), starts.length - 1)])) }) : null;
-    panels[panels.length - 1].result.after(make("p", { class: "small", lang: "en", text: written(sentence) }));
+    panels[panels.length - 1].result.after(make("p", { class: "small", ...message(sentence) }));
 
     /** @param {number} wanted */
     async function move(wanted) {
@@ -199,8 +199,8 @@ export function figure(host, tools) {
     const grave = findings.filter(({ severity }) => severity === "problem");
     const shown = (grave.length ? grave : findings).slice(0, grave.length ? FINDINGS : 1);
     line.textContent = result;
-    list.replaceChildren(...shown.map((finding) => findingOf(finding, word("says"))));
-    plot.frame.desc.textContent = `${result} ${shown.map(({ sentence }) => sentence).join(" ")}`;
+    list.replaceChildren(...shown.map((finding) => findingOf(finding, word("says"), message)));
+    plot.frame.desc.textContent = `${result} ${shown.map(({ sentence }) => message(sentence).text).join(" ")}`;
   }
 
   /** @param {Run} run */

@@ -22,7 +22,7 @@ const SHOWN = 6; // points of the walk that are written out
 const MARGIN = { top: 26, right: 14, bottom: 38, left: 52 };
 
 /** @param {HTMLElement} host @param {Tools} tools @returns {Figure} */
-export function figure(host, { lesson, word, number, ask, say, read, write, changed, trouble }) {
+export function figure(host, { lesson, word, number, message, ask, say, read, write, changed, trouble }) {
   const plot = plotIn(host, { title: word("title"), className: "tall", margin: MARGIN, redraw: () => drawAll() });
   const land = plot.frame.layer("land");
   const way = new Way(plot.frame);
@@ -131,7 +131,7 @@ export function figure(host, { lesson, word, number, ask, say, read, write, chan
     drawScale();
     setRich(reading, `\`${written()}\``, grid.over);
     const [first] = descent.verdict.findings;
-    finding.replaceChildren(findingOf(first, word("says")));
+    finding.replaceChildren(findingOf(first, word("says"), message));
     const sentence = word("said", { rate: number(rate), stand: word(standing()), step: row, value: number(descent.values[row]) });
     plot.frame.desc.textContent = sentence;
     say(sentence);

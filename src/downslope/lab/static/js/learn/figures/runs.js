@@ -3,7 +3,7 @@
 /** @import { Finding, Grid, PathReply, Range } from "../../types.d.ts" */
 /** @import { Tools } from "../types.d.ts" */
 
-import { draw, make, written } from "../../elements.js";
+import { draw, make } from "../../elements.js";
 import { around, round } from "../../frame.js";
 import { drawLand } from "../../land.js";
 import { Way } from "../../way.js";
@@ -21,12 +21,13 @@ const ALIKE = 5; // the ratio of two ranges up to which a unit is as long along 
  * @typedef {{ layers: string[], steps: number[], gradients: (number | null)[][], metrics: Record<string, number[]>, findings: Finding[] }} Training
  */
 
-/** Return a finding as a paragraph; its sentence is the library's own, in English. @param {Finding | undefined} finding @param {string} says */
-export function findingOf(finding, says) {
+/** Return a finding as a paragraph. @param {Finding | undefined} finding @param {string} says @param {Tools["message"]} message */
+export function findingOf(finding, says, message) {
+  const { text, lang } = message(finding?.sentence ?? "");
   const severity = finding?.severity ?? "note";
   return make("p", { class: "finding", "data-severity": severity },
     make("span", { class: "verdict-mark", "aria-hidden": "true", text: MARKS[severity] ?? MARKS.note }),
-    make("span", {}, make("span", { class: "unseen", text: `${says} ` }), make("span", { lang: "en", text: written(finding?.sentence ?? "") })));
+    make("span", {}, make("span", { class: "unseen", text: `${says} ` }), make("span", { lang, text })));
 }
 
 /**
