@@ -6,6 +6,7 @@
 import { byId, draw, setMaths, showTrouble, typed, written } from "../elements.js";
 import { extent, round } from "../frame.js";
 
+const EDGE = 18; // pixels from the left within which a number begins at its mark, so that it is not cut off
 const NOTCHES = 400; // positions of the slider
 const THUMB = 9; // pixels, half of the slider's knob, so that scale and slider agree
 /** @type {[number, number]} */
@@ -151,6 +152,6 @@ function curve({ rates, values }, x, base) {
 function powers(x, base, height) {
   return x.ticks(4).filter((value) => Math.abs(Math.log10(value) % 1) < 1e-6).flatMap((value) => [
     draw("line", { class: "power", x1: round(x(value)), x2: round(x(value)), y1: base, y2: base + 3 }),
-    draw("text", { class: "power-name", x: round(x(value)), y: height - 1, "text-anchor": "middle", text: written(value) }),
+    draw("text", { class: "power-name", x: round(x(value)), y: height - 1, "text-anchor": x(value) < EDGE ? "start" : "middle", text: written(value) }),
   ]);
 }

@@ -193,7 +193,7 @@ export function mountChapter(page, { finished, follower, go }) {
     body.replaceChildren(...spoken.texts.chapters[id].numbers.map(({ what, fact }) => {
       const { value, article } = facts[fact];
       return make("tr", {}, setRich(make("th", { scope: "row" }), spoken.filled(what), namesOf()),
-        make("td", { text: article === undefined ? "–" : spoken.localised(article) }), make("td", { class: "right", text: spoken.number(value, 5) }));
+        make("td", { text: article === undefined ? "–" : spoken.quoted(article) }), make("td", { class: "right", text: spoken.number(value, 5) }));
     }));
   }
 

@@ -52,6 +52,11 @@ export class Words {
     return { text: sentences.join(" "), lang: this.language };
   }
 
+  /** Return a short text in this language: a message that is known in it, or numbers. @param {string} text */
+  quoted(text) {
+    return this.#said(text) ?? this.localised(text);
+  }
+
   /** Return a sentence of a message in this language, or null. @param {string} sentence @returns {string | null} */
   #said(sentence) {
     for (const [pattern, names, said] of this.patterns) {
@@ -77,7 +82,8 @@ export class Words {
 
   /** Write the numbers of a text that is the same in every language: with real minus signs, and the language's decimal mark. @param {string} text */
   localised(text) {
-    return written(text).replace(/(\d)\.(?=\d)/g, `$1${this.comma}`);
+    const grouped = this.comma === "," ? text.replace(/(\d),(?=\d{3}(?!\d))/g, "$1\u202f") : text; // 66,667 would be read as 66.667
+    return written(grouped).replace(/(\d)\.(?=\d)/g, `$1${this.comma}`);
   }
 }
 

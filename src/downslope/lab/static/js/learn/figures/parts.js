@@ -9,7 +9,7 @@ import { hideCovered } from "../../labels.js";
 import { drawLand } from "../../land.js";
 
 const TALLEST = 0.52; // of the window's height: a map
-const TEACHING = 1.1; // times as tall in the teachers' view
+const TEACHING = 1.02; // times as tall in the teachers' view
 const HEAD = 11, NECK = 0.42; // pixels of an arrow's head, and its half width as a share of that
 const FAR = 9e4; // pixels beyond which a curve is bent, where it cannot be seen
 /** @type {Record<string, Point>} */

@@ -171,7 +171,10 @@ export function figure(host, { lesson, word, number, message, ask, say, read, wr
     parts.push(draw("line", { class: "now", x1: now, x2: now, y1: 0, y2: base + 3 }));
     if (rates.stable) {
       const text = word("stable_range", { bound: number(rates.stable[1]) });
-      parts.push(draw("text", { class: "stable-name", x: round((THUMB + x(rates.stable[1])) / 2), y: 15, "text-anchor": "middle", text }));
+      const end = x(rates.stable[1]);
+      const cut = Math.min(Math.max(now, THUMB), end); // the longer part beside the rate has room for the words
+      const middle = cut - THUMB > end - cut ? (THUMB + cut) / 2 : (cut + end) / 2;
+      parts.push(draw("text", { class: "stable-name", x: round(middle), y: 15, "text-anchor": "middle", text }));
     }
     scale.replaceChildren(...parts);
   }

@@ -16,7 +16,7 @@ const POSITIONS = 25; // along each axis of a function that a person typed
 const LEVEL = 1e-6; // of the steepest partial derivative of the chapter: what counts as level
 const RATIO = 1.2; // of width to height of the map of such a function
 const MARGIN = { top: 24, right: 18, bottom: 36, left: 48 };
-const TALLEST = 0.36, TAUGHT = 0.52; // of the window's height: the map, above the cuts and beside them
+const TALLEST = 0.36, TAUGHT = 0.48; // of the window's height: the map, above the cuts and beside them
 const RING = 13; // pixels around the point
 /** The buttons that turn the surface: the key of the name, the sign, degrees around and above. @type {[string, string, number, number][]} */
 const TURNS = [["turn_left", "⟲", -15, 0], ["turn_right", "⟳", 15, 0], ["turn_up", "↑", 0, 10], ["turn_down", "↓", 0, -10]];
