@@ -116,7 +116,7 @@ def test_the_surface_turns_and_its_cuts_move_with_the_point(tab: Page) -> None:
     tab.get_by_role("button", name="Dark", exact=True).click()
     tab.wait_for_timeout(300)
     dark = surface.evaluate(drawn)
-    tab.get_by_role("button", name="System", exact=True).click()
+    tab.get_by_role("button", name="Light", exact=True).click()
     tab.wait_for_timeout(300)
     assert surface.evaluate(drawn) != dark
     field = tab.get_by_role("textbox", name="Formula")
