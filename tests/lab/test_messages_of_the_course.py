@@ -57,7 +57,7 @@ def says(sentence: str, messages: dict[str, str]) -> bool:
         pattern = r"((?:(?!\. ).)+?)".join(map(re.escape, re.split(r"\{\w+\}", english)))
         values = re.fullmatch(pattern, sentence, re.DOTALL)
         if values and all(
-            says(value, messages)
+            says(f"… {value}", messages)
             for name, value in zip(GAP.findall(english), values.groups(), strict=True)
             if name.startswith("phrase")
         ):
@@ -92,6 +92,13 @@ def test_all_that_is_found_in_the_lessons_is_said_in_each_language(chapter: str)
         if verb in ("descend", "mend", "trained"):
             for sentence in shown(ask(verb, **request)):
                 assert all(is_known(sentence, messages) for messages in OTHERS.values()), sentence
+
+
+@pytest.mark.parametrize("formula", FUNCTIONS)
+def test_what_mends_functions_of_their_own_is_said_in_each_language(formula: str) -> None:
+    request = {"formula": formula, "start": None, "box": None, "method": "gradient descent", "rate": None, "steps": 100}
+    for sentence in shown(ask("mend", **request)):
+        assert all(is_known(sentence, messages) for messages in OTHERS.values()), sentence
 
 
 @pytest.mark.parametrize("formula", FUNCTIONS)

@@ -12,7 +12,7 @@ import { evenly, nearest } from "../../../src/downslope/lab/static/js/learn/figu
 
 const MESSAGES = {
   "The value fell from {a} to {b}.": "Der Wert fiel von {a} auf {b}.", "Try {a}.": "Versuche {a}.", "Try {a}; below {b} all is well.": "Versuche {a}; unter {b} ist alles gut.",
-  "This is {phrase}.": "Das ist {phrase}.", "a hill of {a}": "ein Hügel von {a}", "write {code}": "schreibe {code}",
+  "This is {phrase}.": "Das ist {phrase}.", "… a hill of {a}": "… ein Hügel von {a}", "… {a} of {b}": "… {a} von {b}", "write {code}": "schreibe {code}",
 };
 const TEXTS = { language: "", page: { next: "Next: {title}" }, chapters: { slope: { said: "At {x}: {slope}." } }, messages: MESSAGES };
 
@@ -70,6 +70,8 @@ test("messages of the lab are said in the language of the page where all of them
   assert.deepEqual(said("The value fell from 0.5 to 1.5e-9. Try 0.25; below 1.5 all is well."), { text: "Der Wert fiel von 0,5 auf 1,5\u00a0×\u00a010⁻⁹. Versuche 0,25; unter 1,5 ist alles gut.", lang: "de" });
   assert.deepEqual(said("This is a hill of 2.5."), { text: "Das ist ein Hügel von 2,5.", lang: "de" });
   assert.deepEqual(said("This is a pole. Try 2."), { text: "This is a pole. Try 2.", lang: "en" });
+  assert.deepEqual(said("the end of a hill"), { text: "the end of a hill", lang: "en" }); // parts of sentences are no messages
+  assert.deepEqual(said("Try 1 of 2."), { text: "Versuche 1 von 2.", lang: "de" });
   assert.deepEqual(said("write 3.5"), { text: "schreibe 3.5", lang: "de" });
   assert.deepEqual(new Words("en", { ...TEXTS, messages: {} }).message("Try 0.5."), { text: "Try 0.5.", lang: "en" });
 });

@@ -48,7 +48,7 @@ export interface Texts {
   language: string;
   page: Record<string, string>;
   chapters: Record<string, ChapterTexts>;
-  /** The messages of the lab in this language, by the English ones with gaps; {phrase} is a message itself, {code} stays as it is. */
+  /** The messages of the lab in this language, by the English ones with gaps; {code} stays as it is, {phrase} is one of those that begin with "… ". */
   messages: Record<string, string>;
 }
 /** What was recorded into a page that is a single file. */

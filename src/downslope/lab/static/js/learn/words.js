@@ -5,6 +5,7 @@
 import { make, setMaths, written } from "../elements.js";
 
 const SENTENCES = /(?<=\.) /; // between two of them; in numbers no blank follows the point
+const PHRASE = "… "; // begins what is a part of sentences only
 const GAP = /\{(\w+)\}/g;
 
 /** The words of one language. */
@@ -69,7 +70,8 @@ export class Words {
   /** Return what stands in a gap: code as it is, a phrase in this language or null, and numbers as they are written in it. @param {string} name @param {string} value */
   #value(name, value) {
     if (name.startsWith("code")) return value;
-    return name.startsWith("phrase") ? this.#said(value) : this.localised(value);
+    const phrase = this.#said(PHRASE + value)?.slice(PHRASE.length) ?? null;
+    return phrase ?? (name.startsWith("phrase") ? null : this.localised(value));
   }
 
   /** Return a number as it is written in this language. @param {number | null} value @param {number} [digits] significant ones */
