@@ -318,3 +318,13 @@ def test_houses_of_the_article(houses: str) -> None:
     assert trace.gradients[0, 0] == pytest.approx(-140000 / 3, rel=1e-14)
     np.testing.assert_allclose(trace.coordinates[1:4, 0], [0.46666667, 0.82444444, 1.09874074], rtol=1e-8)
     assert float(trace.end["w"]) == pytest.approx(2, abs=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"])
+@pytest.mark.parametrize("scale", ["1e-6", "1", "1e12", "1e20", "1e100"])
+def test_second_order_methods_reach_the_minimum_at_any_scale_of_the_value(scale, engine):
+    for method in ("newton", "bfgs", "l-bfgs"):
+        trace = ds.descend(f"{scale}·((x - 1)² + 3(y + 2)²)", {"x": 3, "y": 1}, method=method, engine=engine)
+        assert [float(trace.end[name]) for name in "xy"] == pytest.approx(
+            [1, -2], abs=1e-3 if scale == "1e-6" else 1e-6
+        )

@@ -108,6 +108,12 @@ def test_level_ground_is_no_inflection():
     assert "the value is the same" in everywhere
 
 
+def test_steps_of_one_length_are_not_said_to_reach_the_bottom_in_one():
+    diagnosis = ds.diagnose(ds.descend("x²", {"x": 1}, method="lion", learning_rate=0.01, steps=300))
+    assert "converged" not in diagnosis
+    assert "1 more step" not in str(diagnosis)
+
+
 def test_a_slope_that_looks_the_same_has_not_fallen():
     sentence = ds.diagnose(descended("x²e^(-x²)", {"x": 5}, rate=0.5, steps=2000))[0].sentence
     assert sentence.startswith("The slope is 3.333")

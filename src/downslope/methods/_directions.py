@@ -223,6 +223,9 @@ def newton(settings: Settings) -> Direction:
     return Direction(lambda arrays, point: (), update)
 
 
+_FARTHEST = 1e6  # times the size of the point, at least 1: the longest first step of BFGS
+
+
 class _Secant(NamedTuple):
     """The state of BFGS: the inverse Hessian's estimate, the last point and the gradient there."""
 
@@ -244,7 +247,12 @@ def bfgs(settings: Settings) -> Direction:
         flat, back = arrays.flat(step.point)
         slope, _ = arrays.flat(step.gradient)
         inverse = _updated_inverse(arrays.numpy, state, flat - state.coordinates, slope - state.slope)
-        return searched(arrays, step, back(-inverse @ slope)), _Secant(inverse, flat, slope, state.count + 1)
+        numpy = arrays.numpy
+        # The first step is as long as the gradient. Far beyond the size of the point it is cut, since the trials of a
+        # line search shorten a step by nine digits at most.
+        farthest, steepness = _FARTHEST * numpy.maximum(1.0, numpy.linalg.norm(flat)), numpy.linalg.norm(slope)
+        cut = numpy.where((state.count == 0) & (steepness > farthest), farthest / numpy.maximum(steepness, 1.0), 1.0)
+        return searched(arrays, step, back(-cut * (inverse @ slope))), _Secant(inverse, flat, slope, state.count + 1)
 
     return Direction(init, update)
 

@@ -112,6 +112,8 @@ def _too_coarse(evidence: Evidence) -> str:
 
 def _remedies(evidence: Evidence, coarse: bool) -> tuple[str, ...]:
     """Return what would finish the job."""
+    if evidence.trace.outcome is Outcome.STALLED:  # by no tolerance
+        return ("another method", "another start", "rescale the objective")
     if coarse:
         return ("a smaller tolerance",)
     if not evidence.steps_to_go:
