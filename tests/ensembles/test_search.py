@@ -182,3 +182,8 @@ def test_the_report():
     found = ds.search(*QUARTIC)
     assert "The lowest value found is −5.444192067 at x = −1.473." in str(found)
     assert json.loads(json.dumps(found.as_dict()))["stopped"] == "evidence"
+
+
+def test_a_region_without_a_value_is_told_long_before_the_time_is_over():
+    with pytest.raises(ds.ObjectiveError, match="no finite value at any of 1[0-9]{5} points searched"):
+        ds.search("√(x - 10)", {"x": (0, 5)}, seconds=600)

@@ -26,6 +26,7 @@ from downslope.formulas import Formula
 
 _ISLANDS = 4
 _MOST_ROUNDS = 64
+_NOWHERE = 100_000  # evaluations without a finite value after which a search gives up
 _FIRST_ITERATIONS = 32  # before the first test for the end
 _SHARE = 8  # of the iterations so far, which pass until the next test
 _ENDLESS = 1 << 62
@@ -245,6 +246,8 @@ class _IslandSearch:
                     return "target"
                 if confirmations and self._confirmations() >= confirmations:
                     return "evidence"
+                if self.evaluations >= _NOWHERE and not np.isfinite(self._gathered("lowest").min()):
+                    return "nowhere"
                 if is_far(self.space, self._lowest_points()).any():
                     return "unbounded"
                 if most is not None and self._iterations >= most:
@@ -316,7 +319,7 @@ class _IslandSearch:
         space, lowest = self.space, self._gathered("lowest")
         if not np.isfinite(lowest.min()):
             raise ObjectiveError(
-                f"{space.objective.read_as} has no finite value in the region searched",
+                f"{space.objective.read_as} has no finite value at any of {self.evaluations} points searched",
                 hint="choose other bounds",
             )
         ended = self._ended()
