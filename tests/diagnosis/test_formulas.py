@@ -286,3 +286,8 @@ def test_no_sentence_contradicts_its_numbers(seed):
         assert not broken_relations(finding.sentence), (formula, start, method, rate, finding.sentence)
         assert finding.sentence.endswith(".")
     assert not re.search(r"\bnan\b", diagnosis.as_text(evidence=True))
+
+
+def test_a_value_that_came_back_to_its_start_is_not_said_to_have_risen():
+    sentence = ds.diagnose(ds.descend("x mod 1", {"x": 0.5}, learning_rate=0.1)).findings[0].sentence
+    assert "0.5 at the start and is 0.5" not in sentence

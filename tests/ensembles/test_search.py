@@ -185,5 +185,5 @@ def test_the_report():
 
 
 def test_a_region_without_a_value_is_told_long_before_the_time_is_over():
-    with pytest.raises(ds.ObjectiveError, match="no finite value at any of 1[0-9]{5} points searched"):
+    with pytest.raises(ds.ObjectiveError, match=r"no finite value at any of 1[0-9]{5} points searched"):
         ds.search("√(x - 10)", {"x": (0, 5)}, seconds=600)

@@ -27,7 +27,7 @@ FormulaText = Annotated[
     str, typer.Argument(metavar="FORMULA", help='A formula as written in a book: "f(x) = x² - 4x + 5".')
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="POINT", help="The point: x=3,y=1.")]
-Start = Annotated[str | None, typer.Option("--start", metavar="POINT", help="The starting point: x=4,y=3.")]
+Start = Annotated[str | None, typer.Option("--start", metavar="POINT", help="The starting point: x=4,y=3, or 4,3.")]
 Plot = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture: .png, .svg, .pdf, .tif or .gif.")
 ]

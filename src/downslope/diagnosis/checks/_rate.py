@@ -115,11 +115,14 @@ def _above_bound(evidence: Evidence, state: EndState) -> Finding:
 
 def _jumped(evidence: Evidence) -> Finding:
     """Return the finding for a value that an early step threw above its start, and that has not come back below it."""
+    first, last = number(evidence.value[0]), number(evidence.value[-1])
+    end = f"it was {first} at the start and is {last} at the end, though it no longer rises"
+    if first == last:
+        end = f"at the end it is {last}, as at the start"
     return Finding(
         RATE_TOO_LARGE.key,
         Severity.PROBLEM,
-        f"An early step jumped to a higher value: it was {number(evidence.value[0])} at the start and is "
-        f"{number(evidence.value[-1])} at the end, though it no longer rises.",
+        f"An early step jumped to a higher value: {end}.",
         evidence.numbers("learning_rate", "largest_stable_rate", "start_value", "value", "gradient_norm"),
         "the value at the end is above that of the start",
         evidence.all_steps,
