@@ -1,4 +1,7 @@
-"""What the library says in the figures of the course, in the languages that the course speaks."""
+"""What the library says in the figures of the course, in the languages that the course speaks.
+
+Whoever words a message of the library anew words it in `static/learn/texts.*.json` as well, under `messages`.
+"""
 
 from __future__ import annotations
 
