@@ -9,6 +9,7 @@ import pytest
 
 import downslope as ds
 from downslope.diagnosis._course import Course, scatter
+from downslope.diagnosis._training_evidence import TrainingEvidence
 
 REFERENCE: ds.TraceFacts = {
     "data": {
@@ -231,3 +232,25 @@ def test_what_does_not_move_is_seldom_said_to(size: float) -> None:
 def test_the_scatter_is_that_of_the_noise_whatever_the_trend() -> None:
     for trend in (np.zeros(500), np.linspace(9, 1, 500), np.exp(-np.arange(500) / 100)):
         assert scatter(trend + noise(500, 0.05)) == pytest.approx(0.05, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("last", "accuracy", "counts", "falls_short"),
+    [
+        (0.9, 0.6, [240, 400], True),  # thrown up at the start, and no better than guessing since
+        (0.9, 0.9, [240, 400], None),  # a sum over rows, or another weight: most rows are right
+        (0.5, 0.6, [240, 400], None),
+        (0.9, 0.9, [60, 580], None),  # nine in ten are guessed
+    ],
+)
+def test_a_loss_that_ends_above_guessing_falls_short(
+    last: float, accuracy: float, counts: list[int], falls_short: bool | None
+) -> None:
+    loss = last + 9 * np.exp(-np.arange(240) / 12) + noise(240, 0.03)
+    named = {"name": "softmax cross-entropy", "from_logits": True}
+    facts: ds.TraceFacts = {
+        "network": {"kind": "two classes", "metric": "accuracy", "loss": named},
+        "data": {"class_counts": counts},
+    }
+    trace = log(loss, evaluations=evaluated(240, 30, validation_accuracy=np.full(8, accuracy)), facts=facts)
+    assert TrainingEvidence(trace).falls_short is falls_short

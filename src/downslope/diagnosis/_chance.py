@@ -8,6 +8,7 @@ on the rows trained on and on those held back alike.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ _NEAR = 0.005  # of a level of chance
 _OF_GAP = 0.25  # of the gap to the next one: for many classes such levels lie close together
 _ALONE = 0.4  # of the tolerance, where nothing but the loss on rows trained on is known
 _MOST_CLASSES = 200
+_FEWEST, _UNEVEN = 100, 0.75  # steps; the share of the most common class beyond which accuracy says little
 _SCORE = 0.02  # what an accuracy may differ from that of guessing
 
 
@@ -56,6 +58,27 @@ def chance_level(losses: np.ndarray, held: np.ndarray, accuracy: float | None) -
     if abs(near.loss - level) > _tolerance(near) * (_ALONE if alone else 1.0) or not _is_guessing(near, accuracy):
         return None
     return near
+
+
+def ends_at_guessing(losses: np.ndarray, counts: Sequence[float], accuracy: float | None) -> ChanceLevel | None:
+    """Return the level of even guesses where a cross-entropy ends no lower, however it came there; None elsewhere.
+
+    Args:
+        losses: on the rows trained on.
+        counts: rows of each class.
+        accuracy: at the end; None if not known.
+
+    A loss that is summed, or smoothed, may be that high without a fault; so the accuracy must be that of guessing the
+    most common class too, which says little where one class has most of the rows.
+    """
+    present = [count for count in counts if count]
+    share = max(present, default=0.0) / max(sum(present), 1.0)
+    if accuracy is None or len(losses) < _FEWEST or len(present) < 2 or share > _UNEVEN or accuracy > share + _SCORE:
+        return None
+    level = ChanceLevel(math.log(len(present)), f"{len(present)} classes", 1 / len(present))
+    late = Blocks(losses).rows[-1]
+    error = float(np.std(late)) / math.sqrt(len(late))
+    return level if float(np.mean(late)) - 2 * error >= level.loss else None
 
 
 def _rest(numbers: np.ndarray) -> float | None:

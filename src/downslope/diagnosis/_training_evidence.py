@@ -17,7 +17,7 @@ import numpy as np
 from downslope._types import Plain
 from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._cells import CellState, evaluated_states
-from downslope.diagnosis._chance import ChanceLevel, chance_level
+from downslope.diagnosis._chance import ChanceLevel, chance_level, ends_at_guessing
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._evidence import last_rate
 from downslope.diagnosis._layer_evidence import LayerEvidence
@@ -339,8 +339,16 @@ class TrainingEvidence:
 
     @functools.cached_property
     def chance_level(self) -> ChanceLevel | None:
-        """The loss of guessing at which the loss came to rest, where that is read off the losses alone."""
-        return chance_level(self.course.numbers, self.held.numbers, self.last("validation_accuracy"))
+        """The loss of guessing at which the loss came to rest, or below which a cross-entropy did not end."""
+        accuracy = self.last("validation_accuracy")
+        named, counts = (self.network.get("loss") or {}).get("name", ""), self.data.get("class_counts")
+        if self.is_classes and counts and "cross-entropy" in named:
+            ended = ends_at_guessing(
+                self.loss, counts, self.last("training_accuracy") if accuracy is None else accuracy
+            )
+            if ended is not None:
+                return ended
+        return chance_level(self.course.numbers, self.held.numbers, accuracy)
 
     @functools.cached_property
     def rises_by_design(self) -> bool:

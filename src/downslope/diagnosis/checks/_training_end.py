@@ -278,8 +278,7 @@ def _unmoved(evidence: TrainingEvidence) -> Finding:
         )
     elif level is not None:
         sentence = (
-            f"The loss came to rest at {number(course.last)}, alike on all rows: guessing, of {level.words} costs "
-            f"{number(level.loss)}."
+            f"The loss is {number(course.last)} at the end, and guessing, of {level.words} costs {number(level.loss)}."
         )
     return training_finding(
         evidence,
