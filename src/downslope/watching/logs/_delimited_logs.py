@@ -131,5 +131,8 @@ def _rows(lines: Sequence[str], delimiter: str | None, header: Sequence[str]) ->
     else:
         cells = csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, skipinitialspace=True)
     for row in cells:
-        if any(cell.strip() for cell in row) and [cell.strip() for cell in row] != list(header):
+        if not any(row) or not any(cell.strip() for cell in row):
+            continue
+        # Of a million rows few begin as the header does.
+        if row[0].strip() != header[0] or [cell.strip() for cell in row] != list(header):
             yield row
