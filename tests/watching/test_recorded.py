@@ -243,3 +243,15 @@ def test_what_cannot_be_recorded_is_refused() -> None:
     state = tx.init(params)
     with pytest.raises(ds.SettingError, match="one number"):
         tx.update(params, state, value=jnp.ones(2))
+
+
+def test_steps_that_were_lost_are_a_caveat_of_the_diagnosis() -> None:
+    tx = ds.recorded(optax.sgd(0.01), capacity=20)
+    state = simple(tx, 50, jnp.linspace(2.0, 1.0, 50))
+    with (
+        pytest.warns(UserWarning, match="30 steps were overwritten"),
+        ds.watch({"w": jnp.ones(2)}, tx, folder=None) as watch,
+    ):
+        watch.step(state)
+    (caveat,) = ds.diagnose(watch.trace).caveats
+    assert caveat == "30 steps were overwritten before they were read; the first row is that of step 30, not the start"

@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from downslope._errors import SettingError, described
+from downslope._text import count
 from downslope.diagnosis._advice import is_settled, is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
@@ -157,7 +158,7 @@ def diagnose(trace: Trace | HasTrace | HasTraces, others: Iterable[Trace | HasTr
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
         not_run=_left_out(results),
-        caveats=trace.caveats,
+        caveats=(*trace.caveats, *_lost_steps(trace)),
     )
 
 
@@ -220,6 +221,16 @@ def _results(trace: Trace) -> list[Finding | NotRun | None]:
         return results
     sound = [result for result in results if not (isinstance(result, Finding) and result.severity is Severity.GOOD)]
     return sound if _any_problem(sound) else [*sound, measured]
+
+
+def _lost_steps(trace: Trace) -> tuple[str, ...]:
+    """Return as a caveat that steps of a compiled loop were overwritten before they were read."""
+    lost = (trace.facts.get("recording") or {}).get("lost_steps", 0)
+    if not lost or not len(trace):
+        return ()
+    first = int(trace.recorded["step"][0])
+    start = f"; the first row is that of step {first}, not the start" if first else ""
+    return (f"{count(lost)} were overwritten before they were read{start}",)
 
 
 def _left_out(results: Iterable[Finding | NotRun | None]) -> tuple[NotRun, ...]:
