@@ -203,6 +203,8 @@ def test_faults_of_the_data_come_first(symptom, case):
         {"data": {"row_number": "time", "row_number_score": 0.6, "score_without": 0.7}},
         # a column that holds the targets again where the others say as much, and a network that does not use it
         {"data": {"copy_column": "paid", "copy_explained": 0.99, "score_without_copy": 0.88}},
+        # one that the target may follow from, since the others tell nothing
+        {"data": {"copy_column": "paid", "copy_explained": 0.99, "score_without_copy": 0.52}},
         # few rows that are learnt, as those held back are
         {"score": 0.95, "own": 1.0, "data": FORTY, "scores": {"accuracy": 0.95, "accuracy_error": 0.02}},
         # data of few values, whose rows repeat by nature
@@ -386,3 +388,10 @@ def test_one_row_of_a_long_tail_is_neither_a_long_step_nor_a_spike():
             found, left_out = seen(**{"high": 25.0, "at": at, **lacking})
             assert symptom not in found
             assert symptom in left_out
+
+
+def test_inputs_that_do_not_vary_are_said_to_be_the_cause():
+    unrelated = {"reference_score": 0.5, "validation_reference_score": 0.5, "shuffled_score": 0.5}
+    diagnosis = diagnosed(score=0.5, data={**unrelated, "constant_features": 6})
+    assert diagnosis.symptoms[0] == "label_problem"
+    assert "No input varies" in diagnosis[0].sentence

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import downslope as ds
 from downslope._errors import DataError, SettingError
 from downslope.networks.data._examples import examples, prepare, split_rows
 from tests.networks.tables import fruit
@@ -215,3 +216,30 @@ def test_a_category_that_only_validation_rows_have_is_known():
         training, _ = prepare(data, "y", seed=seed, validation=0.5)
         assert training.inputs.shape == (20, 3) or training.inputs.shape == (21, 3)
         assert np.isfinite(training.inputs).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "validation", "words"),
+    [
+        (
+            (np.ones((20, 3)), np.arange(20.0)),
+            (np.ones((5, 2)), np.arange(5.0)),
+            "a row has 3 numbers, but here it has 2",
+        ),
+        (
+            {"a": np.arange(20.0), "b": np.arange(20.0) ** 2, "t": np.arange(20.0) / 7},
+            {"a": np.arange(5.0), "t": np.arange(5.0)},
+            "there is no column 'b'",
+        ),
+    ],
+)
+def test_rows_held_back_have_the_columns_of_those_to_train_on(data, validation, words):
+    target = "t" if isinstance(data, dict) else None
+    with pytest.raises(ds.DataError, match=words):
+        ds.train(data=data, target=target, validation=validation, hidden=2, steps=2, progress=False)
+
+
+def test_what_is_no_layer_is_named_by_its_number():
+    rows = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(ds.SettingError, match="layer 2 is a str"):
+        ds.train([ds.Dense(3), "relu"], (rows, rows[:, 0]), steps=2, progress=False)

@@ -86,11 +86,16 @@ def _unrelated(evidence: TrainingEvidence) -> Finding:
         tail = f" Some targets lie {number(far)} deviations from their mean: so few rows may hide what the others show."
         causes = ("a few targets that are wrong or in another unit", *causes)
         remedies = ("look at the lowest and highest targets", "a Huber loss or mean absolute error", *remedies)
+    by = str(data.get("reference_by") or "a simple learner")
+    by += " score" if by.endswith("s") else " scores"
+    if data.get("features") and data.get("constant_features") == data["features"]:
+        tail = " No input varies from row to row."
+        causes, remedies = ("inputs that were filled with one value",), ("look at the columns of the inputs",)
     return training_finding(
         evidence,
         LABEL_PROBLEM,
-        f"The targets have nothing to do with the inputs, as far as similar rows tell: {data.get('reference_by')} "
-        f"score {number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.{tail}",
+        f"The targets have nothing to do with the inputs, as far as similar rows tell: {by} "
+        f"{number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.{tail}",
         "three deviations of the score on shuffled targets",
         numbers={name: data.get(name) for name in ("reference_score", "shuffled_score", "shuffled_deviation")},
         causes=causes,

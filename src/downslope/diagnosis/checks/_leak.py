@@ -64,7 +64,7 @@ def copied_targets(evidence: TrainingEvidence) -> Finding | NotRun | None:
     Quantity: the share of a column's variance that the targets explain, and the score of a simple learner without it.
     Theory: what is known only with the target tells nothing of a new row (Kaufman et al. 2012); a column that a
     threshold on it made classes of keeps most of its variance within them. Threshold: 95 % for classes, 99.9 % for
-    numbers, and a reference that falls by the margin without it.
+    numbers, and a reference that falls by the margin without it; a note where that is no better than guessing.
     """
     data = evidence.data
     name, explained, rest = (data.get(key) for key in _OF_COPIES)
@@ -73,7 +73,7 @@ def copied_targets(evidence: TrainingEvidence) -> Finding | NotRun | None:
     lacks = lacking([f"data.{key}" for key in _OF_COPIES], evidence.trace)
     if lacks is not None:
         return NotRun(DATA_LEAK.key, lacks)
-    lacks = lacking(("data.every_combination",), evidence.trace)
+    lacks = lacking(("data.every_combination", "data.chance_score"), evidence.trace)
     if lacks is not None or evidence.reference is None:
         return NotRun(DATA_LEAK.key, lacks or "what a simple learner makes of the same rows is not known")
     assert explained is not None
@@ -90,7 +90,8 @@ def copied_targets(evidence: TrainingEvidence) -> Finding | NotRun | None:
         numbers={"explained": explained, "score_without": rest},
         causes=("the target, or what follows from it, among the inputs", "a column filled in after the event"),
         remedies=(f"leave the column out: drop={name!r}",),
-        problem=True,
+        # Where the others tell nothing, the column may be what the target follows from.
+        problem=rest > (data["chance_score"] or 0.0) + evidence.margin,
     )
 
 

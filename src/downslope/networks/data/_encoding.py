@@ -93,6 +93,7 @@ class Encoding:
         Raises:
             DataError: naming row and column.
         """
+        self._check_inputs(inputs)
         unscaled = unfilled(self.columns, inputs)
         named = [(column.name, index) for index, column in enumerate(self._column_of_each)]
         for name, numbers in [(name, unscaled[:, index]) for name, index in named] or [("", unscaled)]:
@@ -102,6 +103,18 @@ class Encoding:
         if not self.fill:
             return unscaled
         return np.where(np.isnan(unscaled), np.array(self.fill, unscaled.dtype), unscaled)
+
+    def _check_inputs(self, inputs: Columns | np.ndarray) -> None:
+        """Raise if rows have other columns, or another shape, than those that the encoding was made from."""
+        if isinstance(inputs, np.ndarray):
+            self._check_shape(inputs, self.shape)
+            return
+        names = [column.name for column in self.columns]
+        if not names:
+            raise DataError("these rows are a table, but the rows to train on are an array", hint="give both alike")
+        missing = next((name for name in names if name not in inputs), None)
+        if missing is not None:
+            raise DataError(f"there is no column {missing!r}", hint=f"the columns needed are {listed(names, 40)}")
 
     def scaled(self, raw: np.ndarray) -> np.ndarray:
         """Return the inputs minus their mean, divided by their deviation, as float32.
