@@ -199,6 +199,22 @@ def test_multiple_zeros_of_the_slope_are_proved(order: int, at: float, unit: str
 
 
 @pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("1e-8x³ + x⁴", {-7.5e-9: "minimum", 0: "inflection"}),
+        ("x³ - 1e-16x", {-1e-8 / 3**0.5: "maximum", 1e-8 / 3**0.5: "minimum"}),
+        ("x²(x - 1e-9)²", {0: "minimum", 5e-10: "maximum", 1e-9: "minimum"}),
+    ],
+)
+def test_points_that_lie_close_together_are_all_listed(text: str, kinds: dict[float, str]) -> None:
+    formula = ds.formula(text)
+    found = ds.critical_points(formula, dict.fromkeys(formula.variables, (-1, 1)))
+    listed = {round(point.point["x"] * 1e12): point.kind for point in found}
+    assert listed == {round(x * 1e12): kind for x, kind in kinds.items()}
+    assert found.method == "proved"
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("f(x) = 5", "everywhere"),

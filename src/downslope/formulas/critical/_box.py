@@ -40,6 +40,7 @@ _MOST_BORDERS = 6  # borders with two sides: each doubles the pieces
 _SINGULAR = 1e-6  # scaled curvature below which a zero may belong to a curve of zeros
 _WIDE = 1 / 24  # share of the box over which a curve of zeros extends at least
 _SAME = 1e-7  # share of the box within which two candidates are one
+_ROUNDING = 1e-13  # share of the box within which two proved zeros are the same one, found twice
 _STEPS_ALONG = 200
 _STEPS_ONTO = 6
 _PROBES_IN_GROUP = 24
@@ -300,10 +301,12 @@ class _BoxSurvey:
         return self._rounded(np.clip(point, self.box[:, 0], self.box[:, 1]), np.stack([point, point], axis=1))
 
     def _add(self, candidate: Candidate) -> None:
-        """Add a candidate, unless there is one at its place."""
+        """Add a candidate, unless there is one at its place; two proved zeros are two, however close together."""
         if self.result.candidates:
             points = np.array([other.point for other in self.result.candidates])
-            near = np.flatnonzero(np.all(np.abs(points - candidate.point) <= _SAME * self.span, axis=1))
+            proved = np.array([other.certified for other in self.result.candidates])
+            share = np.where(proved & candidate.certified, _ROUNDING, _SAME)[:, None]
+            near = np.flatnonzero(np.all(np.abs(points - candidate.point) <= share * self.span, axis=1))
             if len(near):
                 other = self.result.candidates[near[0]]
                 if candidate.certified and not other.certified and other.is_smooth:

@@ -24,6 +24,7 @@ from downslope.formulas.expressions import Expression, names_in
 _SECONDS = 1.1  # of the CPU for a proof
 _SECONDS_NUMERIC = 0.2  # of the CPU for the search where a proof is not complete
 _SAME = 1e-6  # share of the box within which two points are one
+_ROUNDING = 1e-13  # share of the box within which two proved zeros are the same one, found twice
 _BORDER = 1e-9  # share of the range within which nothing is said of what is not proved around a cut
 _AROUND = 1e-3  # share of the box within which what is not proved is said of a point
 _MOST_OF_A_CURVE = 3  # points that a numeric search lists of curves of one value
@@ -378,7 +379,7 @@ class _BoxJudge:
         point = candidate.point
         if value is None:
             value = float(self.derivatives.value(point[None])[0])
-        if not np.isfinite(value) or self._is_known(point):
+        if not np.isfinite(value) or self._is_known(candidate):
             return
         value = 0.0 if self._is_rounding(point, value) else value
         gradient = self.derivatives.gradient(point[None])[0]
@@ -408,8 +409,13 @@ class _BoxJudge:
         changes = np.abs(self.derivatives.value(point + steps) - value)
         return bool(abs(value) <= 4 * np.nanmax(changes))
 
-    def _is_known(self, point: np.ndarray) -> bool:
-        return _is_near(point, [other.point for other in self.result.points], _SAME * self.span)
+    def _is_known(self, candidate: Candidate) -> bool:
+        """Tell whether a point is listed; two that are proved are two, however close together they lie."""
+        proved = [other.point for other in self.result.points if other.certified]
+        others = [other.point for other in self.result.points if not other.certified]
+        distance = _ROUNDING if candidate.certified else _SAME
+        near = _is_near(candidate.point, proved, distance * self.span)
+        return near or _is_near(candidate.point, others, _SAME * self.span)
 
     def _drop_ends_of_regions(self, survey: Survey) -> None:
         """Drop the ends of constant intervals, which are no points of their own."""
