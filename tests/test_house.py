@@ -96,7 +96,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Three more read logs: layouts of tables and of rows, folders of DVCLive, and losses that need not fall.
     # Checks are not counted: a symptom is a file of its own, and there may be as many as there are faults.
     checks = [name for name in lines if name.startswith("downslope.diagnosis.checks._")]
-    assert len(lines) - len(checks) <= 464
+    # A fit searches the rates of waves by a periodogram.
+    assert len(lines) - len(checks) <= 465
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

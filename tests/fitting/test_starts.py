@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from downslope.fitting._constraints import constraints
 from downslope.fitting._model import model_of
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._starts import _apart, _crossed, _drawn, _least_squares, _or_infinite, _ranked, search_start
+from downslope.fitting._waves import waves_in
 from downslope.tables import read_table
 from tests.fitting.problems import BUMPS, DECAY, decay, noisy
 
@@ -113,3 +115,34 @@ def test_the_best_that_differ_come_first() -> None:
     assert chosen[:2].tolist() == [0, 100]
     assert len(chosen) == len(set(chosen.tolist()))
     assert _or_infinite(np.array([[1.0], [np.nan]]), np.array([1.0, 1.0])).tolist() == [1.0, np.inf]
+
+
+@pytest.mark.parametrize(
+    ("equation", "period"),
+    [
+        ("y = a sin(w t) + b cos(w t) + c", lambda fit: 2 * math.pi / fit["w"]),
+        ("y = a sin(2π t/P + p) + c", lambda fit: fit["P"]),
+    ],
+)
+@pytest.mark.parametrize(("rows", "length", "truth", "even"), [(300, 40, 0.3632, False), (20_000, 1000, 1.9, True)])
+def test_fast_waves_are_found_without_a_start(
+    equation: str, period: Callable[[ds.Fit], float], rows: int, length: float, truth: float, even: bool
+) -> None:
+    for seed in (4, 6)[: 1 if even else 2]:
+        random = np.random.default_rng(seed)
+        t = np.linspace(0, length, rows) if even else np.sort(random.uniform(0, length, rows))
+        y = np.sin(math.tau * t / truth) + 0.5 * np.cos(math.tau * t / truth) + 3 + 0.4 * random.normal(size=rows)
+        fit = ds.fit(equation, {"t": t, "y": y})
+        assert period(fit) == pytest.approx(truth, rel=2e-3)
+        assert fit.residual_standard_deviation == pytest.approx(0.4, rel=0.1)
+
+
+def test_the_peaks_of_the_rows_are_those_of_the_wave() -> None:
+    t = np.sort(np.random.default_rng(0).uniform(0, 40, 300))
+    columns = {"t": t, "y": np.sin(17.3 * t)}
+    model = model_of("y = a sin(w(t - s)) + b cos(2π (t - u)/P) + m t", read_table(columns), None, ())
+    waves = waves_in(model, model.parameters, FitArguments({"t": t}, columns["y"], np.ones(300), {}, np.float64(1)))
+    assert {name: wave.power for name, wave in waves.items()} == {"w": 1, "P": -1}
+    assert waves["w"].peaks[0] / waves["w"].turns == pytest.approx(17.3, abs=0.02)
+    assert waves["P"].turns / waves["P"].peaks[0] == pytest.approx(math.tau / 17.3, rel=2e-3)
+    assert len(waves["w"].peaks) <= 24

@@ -266,18 +266,21 @@ class Solver:
         away = turns_home(task.model, values, columns)
         if not away:
             return solution
-        # The shift is a multiple of the fitted period, so the path to it is another: it is fitted once more.
-        start = dict(zip(free, map(float, solution.points[0]), strict=True))
-        first = dict(start)
-        for name, turns in away.items():
-            period = fixed_period(task.model, name, start, columns, of_others=True)
-            first[name] -= turns * (period or 0.0)
-        beginning = np.array([first[name] for name in free])
-        again = levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, beginning, self._most)
-        if not again.sound or again.squares[-1] > solution.squares[-1] * (1 + 1e-9):
-            return solution
-        moved |= away
-        return again
+        # The shift is a multiple of the fitted period, so the path to it is another: it is fitted once more. From the
+        # start if that leads there, since its period differs, and thousands of turns make much of that; else the end.
+        for point in (solution.points[0], solution.end):
+            values = dict(zip(free, map(float, point), strict=True))
+            first = dict(values)
+            for name, turns in away.items():
+                period = fixed_period(task.model, name, values, columns, of_others=True)
+                first[name] -= turns * (period or 0.0)
+            beginning = np.array([first[name] for name in free])
+            again = levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, beginning, self._most)
+            # Far from the data a phase has few digits left, which move the squares.
+            if again.sound and again.squares[-1] <= solution.squares[-1] * (1 + 1e-7):
+                moved |= away
+                return again
+        return solution
 
 
 def checked_method(way: Any) -> Any:

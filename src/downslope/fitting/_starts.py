@@ -10,6 +10,7 @@ new ones, and fitted again.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,7 @@ from downslope.fitting._levenberg_marquardt import many, many_in_numpy
 from downslope.fitting._model import EquationModel
 from downslope.fitting._numeric_problem import NumericProblem, is_small
 from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.fitting._waves import Wave, waves_in
 from downslope.formulas import divisors, linear_names
 
 _GUESSES = 8192  # per round
@@ -55,13 +57,17 @@ def search_start(
     linear = () if problem.ties else linear_names(problem.right, problem.free)
     if len(linear) == len(problem.free):
         return np.clip(np.zeros(len(linear)), *bounds)
-    few = arguments.rows(evenly_spread(len(arguments.measured), _ROWS))
     random = np.random.default_rng(seed)
+    waves = waves_in(model, problem.free, arguments)
+    count = len(arguments.measured)
+    # Of evenly spread rows, a fast wave can equal a slow one (aliasing); of rows at random it cannot.
+    spread = np.sort(random.permutation(count)[:_ROWS]) if waves else evenly_spread(count, _ROWS)
+    few = arguments.rows(spread)
     rank, climb = _searching(problem, linear, few, bounds)
     parents = starts = ends = np.empty((0, len(problem.free)))
     squares = np.empty(0)
     for _ in range(_ROUNDS):
-        guesses = drawn_guesses(model, problem, few, bounds, random)
+        guesses = drawn_guesses(model, problem, few, bounds, random, waves)
         if len(ends):
             guesses = _crossed(guesses, np.concatenate([parents, ends[_apart(ends, squares)]]), random)
         completed, squares_before = rank(guesses)
@@ -159,12 +165,16 @@ def drawn_guesses(
     arguments: FitArguments,
     bounds: tuple[np.ndarray, np.ndarray],
     random: np.random.Generator,
+    waves: Mapping[str, Wave] | None = None,
 ) -> np.ndarray:
     """Draw guesses of the free parameters, shape (guesses, free)."""
     columns = {**arguments.columns}
     if model.equation.measured is not None:
         columns[model.equation.measured] = arguments.measured
     drawn = [_drawn_as(model, name, columns, random) for name in problem.free]
+    for name, wave in (waves or {}).items():
+        index = problem.free.index(name)
+        drawn[index] = wave.mixed_into(drawn[index], random)
     guesses = np.column_stack(drawn)
     low, high = bounds
     outside = (guesses < low) | (guesses > high)
