@@ -112,6 +112,19 @@ def test_a_column_of_values_has_the_name_of_its_file(tmp_path: Path) -> None:
         ds.read_log(table(tmp_path / "run_1-tag-lives.csv", ["Wall time", "Step", "Value"], rows))
 
 
+def test_a_column_that_says_of_which_rows_a_number_is_parts_the_losses(tmp_path: Path) -> None:
+    rows = [[step, phase, number] for step, *pair in zip(STEPS, LOSS, HELD, strict=True)
+            for phase, number in zip(("train", "val"), pair, strict=True)]  # fmt: skip
+    check(table(tmp_path / "log.csv", ["step", "Phase", "loss"], rows))
+
+
+def test_a_count_that_begins_anew_with_each_epoch_is_no_row_of_runs(tmp_path: Path) -> None:
+    lines = [f"epoch: {row // 20 + 1}/3, iter: {row % 20 * 10}/200, loss: {loss}" for row, loss in enumerate(LOSS)]
+    (tmp_path / "log.txt").write_text("\n".join(lines), encoding="utf-8")
+    trace = check(tmp_path / "log.txt", held=False, steps=np.arange(60))
+    assert trace.facts["log"]["pieces"] == 1
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
@@ -133,6 +146,7 @@ LINES = {
     "CatBoost": "{step}:\tlearn: {loss}\ttest: {held}\tbest: {held} ({step})\ttotal: 3ms\tremaining: 2ms",
     "fairseq": '2024-01-01 | INFO | train | {{"num_updates": {step}, "train_loss": "{loss}", "valid_loss": "{held}"}}',
     "Transformers": "{{'step': '{step}', 'loss': '{loss}', 'eval_loss': '{held}', 'learning_rate': '5e-05'}}",
+    "ESPnet": "{step}step results: step {step} [train] acc: 0.5, loss: {loss}, [valid] acc: 0.4, loss: {held}",
     "llm.c": "s:{step} tel:{held}\ns:{step} trl:{loss} lr:0.000600 norm:1.2000",
 }
 

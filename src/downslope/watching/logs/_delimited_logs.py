@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from downslope.watching.logs._layouts import is_long, named_by_run, rows_by_step
+from downslope.watching.logs._layouts import MODES, ROWS, flat, is_long, named_by_run, rows_by_step
 from downslope.watching.logs._log import Log, LogColumn, as_number, columns_of, refusal, without_gaps
 from downslope.watching.logs._names import parse
 
@@ -21,6 +21,7 @@ _DELIMITERS = (",", "\t", ";", "|")
 _TIME = re.compile(r"\d+(?::\d+)+(?:\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*%?\s*")
 _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*%?\s*")
+_FIRST = 20  # rows that show whether a column says of which rows a number is
 _FEW = 0.5  # of the cells of a column that hold something: one with fewer numbers is text
 
 
@@ -68,6 +69,13 @@ def read_table(name: str, text: str) -> Log:
         cells_by_name = ({key: _with_point(cell, delimiter) for key, cell in row} for row in pairs)
         length, columns = columns_of(rows_by_step(name, cells_by_name))
         return Log("a table of measurements", length, columns)
+    modes = [heading for heading in header if heading.lower() in MODES]
+    if modes and any(
+        row[header.index(modes[0])].strip().lower() in ROWS for row in rows[:_FIRST] if len(row) == len(header)
+    ):
+        mappings = ({key: _with_point(cell, delimiter) for key, cell in zip(header, row, strict=False)} for row in rows)
+        length, columns = columns_of(map(flat, mappings))
+        return Log("a table", length, columns)
     columns = {}
     for index, heading in enumerate(header):
         if heading and heading not in columns:

@@ -10,14 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from downslope.watching.logs._layouts import is_long, rows_by_step
+from downslope.watching.logs._layouts import flat, is_long, rows_by_step
 from downslope.watching.logs._log import Log, as_number, columns_of, refusal, spread
 from downslope.watching.logs._names import is_epoch
 from downslope.watching.logs._trainer_state import is_trainer_state, read_trainer_state
 
-# Entries of a row that say whether it is of training or of evaluation: MMEngine, fairseq and others write them.
-_MODES = ("mode", "phase", "split", "stage", "prefix")
-_ROWS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "eval": "val"}
 _FIRST = 10  # rows that show the layout of all
 _DEEP = 3  # levels of mappings that are looked into for a history
 
@@ -128,21 +125,5 @@ def _of_rows(name: str, rows: Sequence[Any]) -> Log:
     """Return the log of rows that are mappings."""
     mappings = [row for row in rows if isinstance(row, Mapping)]
     long = bool(mappings) and all(is_long(map(str, row)) for row in mappings[:_FIRST])
-    length, columns = columns_of(rows_by_step(name, mappings) if long else map(_flat, mappings))
+    length, columns = columns_of(rows_by_step(name, mappings) if long else map(flat, mappings))
     return Log("rows of JSON", length, columns)
-
-
-def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, float]:
-    """Return the numbers of a row by name, those of inner mappings too, marked by what the row is of."""
-    mode = next((str(row[key]).lower() for key in _MODES if isinstance(row.get(key), str)), "")
-    mark = f"{_ROWS[mode]}_" if mode in _ROWS else ""
-    numbers: dict[str, float] = {}
-    for key, cell in row.items():
-        if isinstance(cell, Mapping):
-            numbers |= _flat(cell, f"{before}{key}/")
-            continue
-        number = as_number(cell)
-        if number is not None:
-            counts = is_epoch(str(key)) or str(key) in ("step", "iter", "lr", "iteration", "global_step")
-            numbers[str(key) if counts else f"{before}{mark}{key}"] = number
-    return numbers

@@ -14,6 +14,9 @@ from typing import Any
 from downslope.watching.logs._log import Log, LogColumn, as_number, refusal
 from downslope.watching.logs._names import is_epoch, is_step
 
+# Entries of a row that say whether it is of training or of evaluation: MMEngine, fairseq and others write them.
+MODES = ("mode", "phase", "split", "stage", "prefix")
+ROWS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "eval": "val"}
 _KEYS = ("key", "metric", "name", "tag", "metric_name", "variable", "scalar")
 _VALUES = ("value", "val")
 _RUNS = ("run_id", "run_uuid", "run", "run_name")
@@ -102,3 +105,21 @@ def _first(names: Iterable[str], known: Sequence[str]) -> str | None:
     """Return the first of the known names that is there."""
     there = set(names)
     return next((name for name in known if name in there), None)
+
+
+def flat(row: Mapping[str, Any], before: str = "") -> dict[str, float]:
+    """Return the numbers of a row by name, those of inner mappings too, marked by what the row is of."""
+    mode = next(
+        (str(row[key]).strip().lower() for key in row if str(key).lower() in MODES and isinstance(row[key], str)), ""
+    )
+    mark = f"{ROWS[mode]}_" if mode in ROWS else ""
+    numbers: dict[str, float] = {}
+    for key, cell in row.items():
+        if isinstance(cell, Mapping):
+            numbers |= flat(cell, f"{before}{key}/")
+            continue
+        number = as_number(cell)
+        if number is not None:
+            counts = is_epoch(str(key)) or str(key) in ("step", "iter", "lr", "iteration", "global_step")
+            numbers[str(key) if counts else f"{before}{mark}{key}"] = number
+    return numbers

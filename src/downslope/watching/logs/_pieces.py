@@ -74,6 +74,15 @@ def _counting(log: Log, said: str | None) -> list[str]:
     return list(dict.fromkeys([*named, *steps, *filter(is_epoch, log.columns), *calls]))
 
 
+def _begins_anew_each_epoch(log: Log, here: np.ndarray, losses: np.ndarray) -> bool:
+    """Tell whether a count of losses goes back where an epoch begins, and there alone: it counts within epochs."""
+    back = np.flatnonzero(np.diff(here) < 0)
+    epochs = next((log.columns[name] for name in log.columns if is_epoch(name)), None)
+    if not len(back) or epochs is None:
+        return False
+    return bool(np.all(np.diff(_carried(epochs, log.length)[0][losses])[back] > 0))
+
+
 def _counts(here: np.ndarray) -> bool:
     """Tell whether numbers can be counts."""
     return bool(np.all(np.isfinite(here)) and np.all(here == np.round(here)) and np.all(here >= 0))
@@ -90,7 +99,7 @@ def axis_of(log: Log, losses: np.ndarray, said: str | None) -> Axis:
     for name in _counting(log, said):
         at, own = _carried(log.columns[name], log.length)
         here = at[losses]
-        if not _counts(here):
+        if not _counts(here) or (name != said and _begins_anew_each_epoch(log, here, losses)):
             continue
         if name == said or len(here) < 2 or np.mean(np.diff(here) > 0) >= min(_MOSTLY, 1 - 1 / len(here)):
             return Axis("epoch" if is_epoch(name) else "row" if name == _OF_CALLS else "step", name, at, own)

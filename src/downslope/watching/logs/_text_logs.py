@@ -63,7 +63,6 @@ def _numbers(line: str) -> dict[str, float]:
     if _SHORT.match(line):
         return {_SHORT_NAMES[name]: float(number) for name, number in _SHORT_PAIR.findall(line) if name in _SHORT_NAMES}
     numbers: dict[str, float] = {}
-    mode: str | None = None
     for pair in _PAIR.finditer(line):
         key = _known_name(pair["name"], marked=pair["mark"] in ":=")
         number = as_number(pair["number"])
@@ -71,9 +70,9 @@ def _numbers(line: str) -> dict[str, float]:
             continue
         column = parse(key)
         if column.quantity in _OF_ROWS:
-            if mode is None:  # `Test set: average loss: 0.03, accuracy: 0.99` says once of which rows all of it is
-                mode = next(iter(_MODE.findall(line[: pair.start()])[-1:]), "")
-            if mode and not column.rows:
+            # `Test set: average loss: 0.03, accuracy: 0.99` says once of which rows all is, up to another such word.
+            mode = "" if column.rows else next(iter(_MODE.findall(line[: pair.start()])[-1:]), "")
+            if mode:
                 key = f"{mode} {key}"
         numbers.setdefault(key, number)
     round_of = _ROUND.match(line)
