@@ -153,7 +153,7 @@ def test_the_whole_of_a_long_valley_is_shown() -> None:
     ("picture", "told"),
     [
         (lambda: ds.draw.landscape(ds.objective("x²")), "needs 2 variables"),
-        (lambda: ds.draw.curve(VALLEY, over="z"), "no 'z'"),
+        (lambda: ds.draw.curve(VALLEY, over="z"), "no variable 'z'"),
         (lambda: ds.draw.curve(ds.objective(lambda p: p**2)), "needs 1 variable"),
     ],
 )
@@ -339,3 +339,12 @@ def test_a_sweep_invents_no_height() -> None:
     rates = np.asarray(shown[settled].get_xdata())
     verdicts = dict(zip(found.rates, found.verdicts, strict=True))
     assert all(verdicts[rate] == "converged" for rate in rates)
+
+
+def test_a_picture_of_two_of_three_variables_names_the_third():
+    trace = ds.descend("x² + y² + (z - 2)²", {"x": 1, "y": 1, "z": 2}, learning_rate=0.1)
+    for draw in (ds.draw.landscape, ds.draw.surface):
+        axes = draw("x² + y² + (z - 2)²", trace)
+        texts = [text.get_text() for text in axes.texts]
+        assert "at z = 2" in texts
+    assert not any(text.get_text().startswith("at ") for text in ds.draw.landscape("x² + y²").texts)

@@ -29,6 +29,7 @@ _GRID = 220
 _ARROWS = 5
 _ARROW_SHARE = 0.6  # of a step: the way stays in sight beside its arrows
 _MOST_DOTS = 80
+_MOST_NAMED = 6  # variables besides those shown
 _SURFACE_GRID = 90  # Matplotlib draws each cell of a surface as a polygon of its own
 _MOST_SURFACE_DOTS = 120
 
@@ -82,7 +83,8 @@ def landscape(
     axes.set_ylim(*ranges[names[1]])
     if grid.is_one_scale(ranges) and grid.is_one_kind(function, names):
         axes.set_aspect("equal", adjustable="box")
-    ground = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, point), _GRID)
+    rest = grid.rest_of(function, trace, point)
+    ground = grid.over_grid(function, names, ranges, rest, _GRID)
     contours = _contours(axes, *ground)
     if trace is not None:
         _way(axes, steps)
@@ -93,7 +95,7 @@ def landscape(
     axes.set_ylim(*ranges[names[1]])
     axes.set_xlabel(style.label(names[0], function.units))
     axes.set_ylabel(style.label(names[1], function.units))
-    style.title(axes, function.read_as)
+    style.title(axes, function.read_as, below=_cut_at(rest, names))
     style.calm(axes)
     axes.grid(visible=False)
     style.legend(axes, beside=alone)
@@ -241,7 +243,8 @@ def surface(
     steps = grid.path(trace, names)
     kept = inputs.bounds_of(bounds, names)
     ranges = grid.roomy(grid.window(names, steps, kept), kept, end_of(trace, None, names), least=1.0)
-    x, y, height = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, None), _SURFACE_GRID)
+    rest = grid.rest_of(function, trace, None)
+    x, y, height = grid.over_grid(function, names, ranges, rest, _SURFACE_GRID)
     # A wall at the edge of the range would flatten the valley.
     ceiling = _ceiling(height, trace)
     floor = _floor(height, trace)
@@ -262,7 +265,7 @@ def surface(
     drawn.set_xlabel(style.label(names[0], function.units))
     drawn.set_ylabel(style.label(names[1], function.units))
     drawn.set_zlabel(style.label(function.name, function.units))
-    style.title(drawn, function.read_as)
+    style.title(drawn, function.read_as, below=_cut_at(rest, names))
     style.legend(drawn)
     drawn.view_init(elev=34, azim=_side(shown))
     return drawn
@@ -303,3 +306,10 @@ def _ceiling(height: np.ndarray, trace: Trace | None) -> float:
     reached = trace.columns["value"][np.isfinite(trace.columns["value"])]
     wanted = finite.min() + 1.6 * (max(float(reached.max()), float(np.quantile(finite, 0.6))) - finite.min())
     return float(min(finite.max(), wanted))
+
+
+def _cut_at(rest: Mapping[str, float], names: tuple[str, str]) -> str:
+    """Return where the variables that are not shown stand: a picture of x and y is a cut through those."""
+    others = [f"{name} = {number(value, 3)}" for name, value in rest.items() if name not in names]
+    shown = ", ".join(others[:_MOST_NAMED]) + (", …" if len(others) > _MOST_NAMED else "")
+    return f"at {shown}" if others else ""
