@@ -247,9 +247,8 @@ def test_a_loss_that_ends_above_guessing_falls_short(
     last: float, accuracy: float, counts: list[int], falls_short: bool | None
 ) -> None:
     loss = last + 9 * np.exp(-np.arange(240) / 12) + noise(240, 0.03)
-    named = {"name": "softmax cross-entropy", "from_logits": True}
     facts: ds.TraceFacts = {
-        "network": {"kind": "two classes", "metric": "accuracy", "loss": named},
+        "network": {"kind": "two classes", "metric": "accuracy", "loss": {"name": "softmax cross-entropy"}},
         "data": {"class_counts": counts},
     }
     trace = log(loss, evaluations=evaluated(240, 30, validation_accuracy=np.full(8, accuracy)), facts=facts)
