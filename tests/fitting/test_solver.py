@@ -59,3 +59,12 @@ def test_robust_errors_are_those_of_repeated_measurements():
         ends.append((found["k"], found.standard_errors["k"]))
     spread = np.std([end for end, _ in ends])
     assert np.median([error for _, error in ends]) == pytest.approx(spread, rel=0.35)
+
+
+@pytest.mark.parametrize("start", [{"A": 1, "k": -20}, {"A": 1, "k": -1e4}, {"A": -1, "k": -3}])
+def test_a_start_from_which_the_model_explodes_is_left_for_another(start: dict[str, float]) -> None:
+    x = np.linspace(0, 6, 15)
+    y = 5 * np.exp(-0.5 * x) + 0.05 * np.cos(37 * x)
+    fit = ds.fit("y = A e^(-k x)", {"x": x, "y": y}, start=start)
+    assert fit.values == pytest.approx(ds.fit("y = A e^(-k x)", {"x": x, "y": y}).values, rel=1e-6)
+    assert fit.findings.ok

@@ -227,7 +227,8 @@ class Solver:
             stuck = self._has_start and not (tried[-1].finite and tried[-1].has_slopes)
             if tried[-1].sound or self._steps is not None or stuck:
                 break
-        if not tried[-1].sound and self._has_start and self._steps is None:
+        is_good = tried[-1].sound and not _is_worse_than_nothing(task, tried[-1])
+        if not is_good and self._has_start and self._steps is None:
             again = levenberg_marquardt(
                 task.problem, task.arguments, task.limits.bounds, self._searched(task), self._most
             )
@@ -281,6 +282,12 @@ class Solver:
                 moved |= away
                 return again
         return solution
+
+
+def _is_worse_than_nothing(task: FitTask, solution: Solution) -> bool:
+    """Tell whether predictions of 0 would be nearer to the data, as where a start makes an exponential explode."""
+    nothing = float(np.sum((task.arguments.weight * task.arguments.measured) ** 2)) / 2
+    return task.problem.loss == "linear" and bool(solution.squares[-1] > nothing)
 
 
 def checked_method(way: Any) -> Any:
