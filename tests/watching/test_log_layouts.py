@@ -80,6 +80,16 @@ def test_times_beside_numbers_are_cells_of_a_table(tmp_path: Path) -> None:
     check(tmp_path / "log.txt")
 
 
+def test_tables_as_they_are_printed_are_read(tmp_path: Path) -> None:
+    rows = list(zip(STEPS, LOSS, HELD, strict=True))
+    framed = ["| Step | Train Loss | Val Loss |", "|-----:|-----------|:--------|"]
+    framed += [f"| {step} | {loss:.6f} | {held:.6f} |" for step, loss, held in rows]
+    aligned = ["Step  Train Loss  Val Loss", *(f"{step:4d}  {loss:10.6f}  {held:.6f}" for step, loss, held in rows)]
+    for lines in (framed, aligned):
+        (tmp_path / "log.txt").write_text("\n".join(lines), encoding="utf-8")
+        check(tmp_path / "log.txt")
+
+
 def test_a_row_for_each_measurement_is_read_as_columns(tmp_path: Path) -> None:
     rows = [["a1", name, number, step] for name, course in (("train_loss", LOSS), ("val_loss", HELD))
             for number, step in zip(course, STEPS, strict=True)]  # fmt: skip

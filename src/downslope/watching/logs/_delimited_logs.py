@@ -18,6 +18,7 @@ from downslope.watching.logs._log import Log, LogColumn, as_number, columns_of, 
 from downslope.watching.logs._names import parse
 
 _DELIMITERS = (",", "\t", ";", "|")
+_RULE = re.compile(r"[\s|:+=-]+")
 _TIME = re.compile(r"\d+(?::\d+)+(?:\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*%?\s*")
 _THOUSANDS = re.compile(r"\s*[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*%?\s*")
@@ -27,11 +28,11 @@ _FEW = 0.5  # of the cells of a column that hold something: one with fewer numbe
 
 def is_table(text: str) -> bool:
     """Tell whether a text begins with a header, and goes on with rows of as many cells, most of them numbers."""
-    lines = [line for line in text[:8000].splitlines() if line.strip() and not line.startswith("#")][:6]
+    lines = [line for line in _unframed(text[:8000].splitlines()) if line.strip() and not line.startswith("#")][:6]
     if not lines:
         return False
     delimiter = _delimiter(lines)
-    header = _split(lines[0], delimiter)
+    header = _headings(lines[:2], delimiter)
     if len(header) < 2 and delimiter is not None:
         return False
     names = [cell for cell in header if re.search(r"[A-Za-z]", cell)]
@@ -48,6 +49,31 @@ def is_table(text: str) -> bool:
     )
 
 
+def _unframed(lines: list[str]) -> list[str]:
+    """Return the lines of a table without the frame that Markdown has around it, and below its header.
+
+    >>> _unframed(["| epoch | loss |", "|---|:-:|", "| 1 | 0.5 |"])
+    [' epoch | loss ', ' 1 | 0.5 ']
+    """
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if len(first) < 2 or not (first[0] == first[-1] == "|"):
+        return lines
+    return [line.strip().strip("|") for line in lines if not _RULE.fullmatch(line)]
+
+
+def _headings(lines: Sequence[str], delimiter: str | None) -> list[str]:
+    """Return the header of a table, the first of its lines: between blanks, it has as many cells as the next.
+
+    >>> _headings(["Epoch  Train Loss  Val Loss", "    1        2.01      1.93"], None)
+    ['Epoch', 'Train Loss', 'Val Loss']
+    """
+    header = _split(lines[0], delimiter)
+    if delimiter is None and len(lines) > 1 and len(header) != len(lines[1].split()):
+        apart = re.split(r"\s{2,}", lines[0].strip())
+        return apart if len(apart) == len(lines[1].split()) else header
+    return header
+
+
 def _is_number_or_time(cell: str) -> bool:
     """Tell whether a cell is a number or a time such as `01:07`."""
     return as_number(cell) is not None or _TIME.fullmatch(cell) is not None
@@ -55,12 +81,12 @@ def _is_number_or_time(cell: str) -> bool:
 
 def read_table(name: str, text: str) -> Log:
     """Return the log of a table in plain text."""
-    lines = text.splitlines()
+    lines = _unframed(text.splitlines())
     start = next((index for index, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
     if start is None:
         raise refusal(name, "is empty")
     delimiter = _delimiter(lines[start : start + 6])
-    header = [cell.strip() for cell in _split(lines[start], delimiter)]
+    header = [cell.strip() for cell in _headings(lines[start : start + 2], delimiter)]
     rows = list(_rows(lines[start + 1 :], delimiter, header))
     if not rows and not any(parse(heading).quantity for heading in header):
         raise refusal(name, "has no rows of numbers")
