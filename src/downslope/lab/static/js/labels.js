@@ -2,6 +2,7 @@
 
 /** @import { Point } from "./types.d.ts" */
 
+const FONT = 13.5; // pixels: of the largest heights, which are those of the teachers' view
 const LETTER = 0.6; // of the size of a font: the width of a letter, about
 const TALL = 1.2; // and the height of a line
 const HALO = 2; // pixels around a label in which nothing else may lie
@@ -22,7 +23,7 @@ const COST = { room: 10, outside: 20, line: 3 };
  * @param {number} [size] of its font, in pixels
  * @returns {Room}
  */
-export function roomOf(text, [x, y], size = 11) {
+export function roomOf(text, [x, y], size = FONT) {
   const [wide, high] = [text.length * size * LETTER, size * TALL].map((extent) => extent / 2 + HALO);
   return [x - wide, y - high, x + wide, y + high];
 }
