@@ -211,6 +211,14 @@ def test_a_schedule_that_decays_to_nothing_is_named():
     assert "rate_too_small" not in diagnosed(parts=arrived)
 
 
+@pytest.mark.parametrize(("score", "words"), [(0.3, "about where it began"), (0.8, "on its way")])
+def test_a_network_that_has_learnt_much_is_not_where_it_began(score, words):
+    columns = {"parameter_norm": np.ones(300), "gradient_norm": np.ones(300), "update_norm": np.full(300, 1e-3)}
+    scores = {f"{of}_accuracy": [0.1, 0.2, score, score, score] for of in ("training", "validation")}
+    finding = next(f for f in diagnosed(parts={"kernel": columns}, scores=scores) if f.symptom == "rate_too_small")
+    assert words in finding.sentence
+
+
 @pytest.mark.parametrize(
     ("bounds", "last", "harmful"),
     [([0.0, None], 1.2, True), ([0.0, 1.0], 1.6, True), ([0.0, None], 0.02, False), ([-10.0, 10.0], 1.2, False)],

@@ -49,6 +49,7 @@ _ALL = 0.9  # of the units of a layer
 # Steps that add up to less than this share of the weights' own size leave the network about where it began.
 _REACH = 0.5
 _FEW, _MANY = 200, 1000  # steps
+_LEARNED = 0.5  # of what there is to gain over guessing
 # A constant rate goes a tenth of its way in a tenth of the steps, a cosine a fifth, Adam at first up to twice as fast.
 _AT_ONCE, _EARLY = 0.9, 10
 
@@ -221,8 +222,8 @@ def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | No
     return training_finding(
         evidence,
         RATE_TOO_SMALL,
-        f"All {evidence.last_step} steps together are {number(reach)} of the weights' own size: the network is about "
-        "where it began.",
+        f"All {evidence.last_step} steps together are {number(reach)} of the weights' own size: the network is "
+        f"{'on its way, and not there yet' if (evidence.learned or 0.0) > _LEARNED else 'about where it began'}.",
         f"steps that add up to {_REACH} of the weights' norm",
         numbers={"way": reach, "learning_rate": evidence.learning_rate},
         causes=("the learning rate is too small",),
