@@ -319,7 +319,9 @@ def test_the_moves_of_many_weights_are_measured_on_some(monkeypatch: pytest.Monk
     trace = watch.close()
     np.testing.assert_allclose(np.asarray(trace.part_columns["update_norm"]), moves, rtol=0.05)
     np.testing.assert_allclose(np.asarray(trace.part_columns["update_norm"])[:, 1:], np.array(moves)[:, 1:], rtol=1e-5)
-    assert {"symmetric_units", "poor_initialisation"} <= {each.symptom for each in ds.diagnose(trace).not_run}
+    # Samples say enough of weights that are not kept.
+    assert not trace.start
+    assert not {"symmetric_units", "poor_initialisation"} & {each.symptom for each in ds.diagnose(trace).not_run}
 
 
 def test_a_criterion_is_tried_on_artificial_outputs() -> None:
