@@ -207,7 +207,7 @@ def test_a_slice_of_a_bowl_is_the_bowl() -> None:
     end = np.array([float(trace.end[name]) for name in "xyz"])
     slope = np.array([2, 6, 20]) * end
     beside = np.array([slope[0], slope[1], 0]) / np.hypot(*slope[:2])
-    way = line(axes, "the way")
+    way = line(axes, "the path")
     np.testing.assert_allclose(way[:, 1], (trace.coordinates - end) @ beside, atol=1e-12)
     np.testing.assert_allclose(np.abs(way[:, 0]), np.abs(trace.coordinates[:, 2] - end[2]), atol=1e-12)
     assert "λ = 20" in axes.get_xlabel()

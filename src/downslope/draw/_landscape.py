@@ -308,7 +308,7 @@ def _ceiling(height: np.ndarray, trace: Trace | None) -> float:
     return float(min(finite.max(), wanted))
 
 
-def _cut_at(rest: Mapping[str, float], names: tuple[str, str]) -> str:
+def _cut_at(rest: Mapping[str, float], names: tuple[str, ...]) -> str:
     """Return where the variables that are not shown stand: a picture of x and y is a cut through those."""
     others = [f"{name} = {number(value, 3)}" for name, value in rest.items() if name not in names]
     shown = ", ".join(others[:_MOST_NAMED]) + (", …" if len(others) > _MOST_NAMED else "")
