@@ -68,3 +68,10 @@ def test_deviations_may_be_a_formula_of_columns():
     assert weighted["k"] == ds.fit("n = A e^(-k t)", counts, sigma="s")["k"]
     with pytest.raises(ds.DataError, match=r"there is no column 'sqrt\(m\)'"):
         ds.fit("n = A e^(-k t)", counts, sigma="sqrt(m)")
+
+
+@pytest.mark.parametrize("choice", ["sigma", "weights"])
+def test_text_among_the_errors_is_named_by_its_row(choice: str) -> None:
+    data = {"x": [1, 2, 3, 4], "y": [1, 2, 3, 5], "s": ["0.1", "0.2", "small", "0.1"]}
+    with pytest.raises(ds.DataError, match="row 3, column s: 'small' is not a number"):
+        ds.fit("y = a + b x", data, **{choice: "s"})  # pyright: ignore[reportArgumentType]

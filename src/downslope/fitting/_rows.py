@@ -16,7 +16,7 @@ from downslope._types import Columns
 from downslope.fitting._model import EquationModel
 from downslope.fitting._orthogonal import by_column
 from downslope.formulas import formula
-from downslope.tables import Table, check_numbers
+from downslope.tables import Table, check_numbers, refuse_text
 
 _RANGE = re.compile(r"(?P<first>\d*)\s*(?P<colon>:?)\s*(?P<last>\d*)(?<=[\d:])")
 _LISTED = 12  # numbers of rows in a sentence
@@ -282,7 +282,9 @@ def _numbers(what: str, values: Any, table: Columns, count: int) -> np.ndarray:
                 f"{what}: there is no column {values!r}; the table has {', '.join(table)}",
                 hint=f"did you mean {close}?" if close else None,
             )
-        values = table[values]
+        name, values = values, table[values]
+        if values.dtype == object:
+            refuse_text(name, values, table)
     numbers = reals(what, values)
     numbers = np.broadcast_to(numbers, (count,)) if numbers.ndim == 0 else numbers
     if numbers.shape != (count,):

@@ -17,7 +17,7 @@ from downslope.tables._formats import table_suffixes
 from downslope.tables._numpy_arrays import array_in
 from downslope.tables._reading import check_writable, read_cells, read_table, write_table
 from downslope.tables._row_groups import RowGroups, is_streamed
-from downslope.tables._table import Table, TableColumn, cell_name, check_numbers
+from downslope.tables._table import Table, TableColumn, cell_name, check_numbers, refuse_text
 
 __all__ = [
     "Clock",
@@ -40,6 +40,7 @@ __all__ = [
     "names_its_rows",
     "read_cells",
     "read_table",
+    "refuse_text",
     "refuse_typing_slip",
     "table_suffixes",
     "text_of",
