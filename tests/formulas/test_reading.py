@@ -138,7 +138,7 @@ def test_the_value_is_as_meant(text: str, point: dict[str, float], value: float)
         ("3,5x", "3.5"),
         ("1,000x", "1000"),
         ("1'000x", "1000"),
-        ("12 5x", "side by side"),
+        ("12 5x", "two numbers are adjacent"),
         ("sin⁻¹(x)", "asin"),
         ("sind(x)", "°"),
         ("H(x)", "heaviside"),

@@ -116,7 +116,7 @@ def test_what_cannot_be_watched_is_refused() -> None:
         ds.watch(start(), tx, criterion=loss)
     with pytest.raises(ds.SettingError, match="no recorded transformation"):
         ds.watch(None, tx).step(optax.sgd(0.1).init(start()))
-    with pytest.raises(ds.SettingError, match="2 runs side by side"):
+    with pytest.raises(ds.SettingError, match="2 parallel runs"):
         ds.watch(None, tx).step(jax.vmap(tx.init)({"w": jnp.ones((2, 3))}))
     with pytest.raises(ds.SettingError, match="scalars alone"):
         ds.watch().step(tx.init(start()))
