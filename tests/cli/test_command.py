@@ -103,7 +103,7 @@ def test_check_is_one_for_a_descent_with_a_problem(capsys) -> None:
         (["descend", "x²", "--start", "x=1", "--plot", "picture.bmp"], "picture.bmp"),
         (["descend", "x²", "--start", "x=1", "--unit", "x=furlog"], "furlog"),
         (["descend", "x²", "--start", "x=1", "--set", "speed=3"], "no setting 'speed'"),
-        (["diagnose", "nowhere"], "no trace"),
+        (["diagnose", "nowhere"], "no file or folder nowhere"),
         (["slope", "x²"], "--at is missing"),
         (["derive", "f(x) = y"], "not declared"),
         (["derive", "f(x) = x²", "--by", "y"], "no variable 'y'"),

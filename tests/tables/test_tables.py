@@ -158,6 +158,9 @@ def test_unknown_files_name_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "houses.csv").write_text("a\n1\n")
     with pytest.raises(ds.DataError, match=r"did you mean houses\.csv"):
         ds.read_table(tmp_path / "house.csv")
+    with pytest.raises(ds.DataError) as far:  # the suffix is all that the two share
+        ds.read_table(tmp_path / "nofile.csv")
+    assert far.value.hint is None
     (tmp_path / "a.sav").write_text("a\n1\n")
     (tmp_path / "a.bin").write_bytes(b"a\0\0\1")
     (tmp_path / "a.json").write_text("{}")

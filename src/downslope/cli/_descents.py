@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -211,6 +212,9 @@ def _recorded(run: str, damaged: options.Damaged) -> ds.Trace:
     try:
         return ds.load_trace(run, damaged=damaged)
     except ds.TraceError as refusal:
+        if not os.path.lexists(path):
+            hint = "give the folder of a saved run, or a log such as trainer_state.json or metrics.csv"
+            raise ds.TraceError(f"there is no file or folder {run}", hint=hint) from None
         if not path.is_dir() or (path / "trace.json").exists():
             raise
         try:

@@ -166,7 +166,9 @@ def _existing(path: Path) -> Path:
         if is_file:
             return path
         folder = path.parent if path.parent.is_dir() else Path()
-        close = nearest(path.name, [entry.name for entry in folder.iterdir() if entry.is_file()])
+        # By their stems: two short names of one suffix are alike by that alone.
+        stems = {entry.stem: entry.name for entry in folder.iterdir() if entry.is_file()}
+        close = stems.get(nearest(path.stem, stems) or "")
     except OSError as error:  # not permitted, or no name that the system accepts
         raise DataError(f"{path.name[:80]!r} cannot be read: {error.strerror or error}") from None
     raise DataError(f"there is no file {str(path)!r}", hint=f"did you mean {close}?" if close else None)
