@@ -294,7 +294,7 @@ def test_images_from_a_file(capsys) -> None:
         (["predict", "descent", "iris"], "network cannot be rebuilt from this trace"),
         (
             ["predict", "descent", "new.csv", "--out", "told.xlsx"],
-            ".csv, .txt, .tsv, .tab, .parquet, .pq, .json, .jsonl or .ndjson",
+            ".csv, .txt, .tsv, .tab, .parquet, .pq, .arrow, .feather, .ipc, .json, .jsonl or .ndjson",
         ),
         (["diagnose", "descent", "--report", "report.pdf"], "must end in .html"),
     ],

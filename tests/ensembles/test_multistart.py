@@ -67,7 +67,7 @@ def test_descents_that_stay_where_they_begin_are_told_by_the_curvature_there(tex
 def test_descents_without_end_and_without_numbers_are_lost():
     found = ds.multistart("x³", spread=1.0, starts=200)
     assert found.lost > 50
-    assert "went down without end" in found.sentence
+    assert "fell without end" in found.sentence
     half = ds.multistart("x - ln(x)", {"x": (-2, 4)}, starts=300)
     assert half.lowest.point["x"] == pytest.approx(1)
     assert half.lost == pytest.approx(100, abs=3)

@@ -162,7 +162,7 @@ def test_only_regular_files_of_the_folder_are_read(tmp_path, name: str) -> None:
         ds.load(folder)
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    with pytest.raises(ds.TraceError, match=r"no regular file|is a file"):
+    with pytest.raises(ds.TraceError, match=r"not a regular file|is a file"):
         ds.load(folder)
     (folder / name).unlink()
     (folder / name).mkdir()
