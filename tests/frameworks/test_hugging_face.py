@@ -138,7 +138,7 @@ def test_the_callback_is_one_of_transformers_and_of_this_package() -> None:
     callback = WatchCallback("runs/one", every=3)
     assert isinstance(callback, TrainerCallback)
     assert isinstance(callback, WatchCallback)
-    with pytest.raises(ds.TraceError, match="has not begun"):
+    with pytest.raises(ds.TraceError, match="has not started"):
         callback.trace  # noqa: B018 - looking it up is the test
 
 

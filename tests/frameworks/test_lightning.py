@@ -189,5 +189,5 @@ def test_the_callback_is_one_of_lightning_and_of_this_package() -> None:
     assert isinstance(callback, Callback)
     assert isinstance(callback, WatchCallback)
     assert (callback.folder, callback.choices) == ("runs/one", {"every": 3})
-    with pytest.raises(ds.TraceError, match="has not begun"):
+    with pytest.raises(ds.TraceError, match="has not started"):
         callback.trace  # noqa: B018 - looking it up is the test
