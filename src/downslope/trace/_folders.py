@@ -225,6 +225,7 @@ def _renameat2() -> Callable[..., int] | None:
 
 
 _SUFFIX = ".downslope-lock"
+_ATTEMPTS, _PAUSE = 10, 0.005  # to lock a file that its writer may remove in between; seconds
 _LOCKED_BYTES = 1  # at the beginning of the file: on Windows no other process can read them
 # What network and other file systems answer that have no locks.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EIO}
@@ -285,13 +286,18 @@ def _locked(file: Path, named: Path) -> BaseFileLock | None:
     # Not one lock a thread: whichever thread ends the block releases it.
     lock = FileLock(file, blocking=False, thread_local=False)
     try:
-        lock.acquire()
-    except Timeout:
-        if not file.exists():  # as in /proc, where no file can be made
+        for _ in range(_ATTEMPTS):
+            try:
+                lock.acquire()
+                break
+            except Timeout:
+                if file.exists():
+                    hint = "wait until it ends, or save into another folder"
+                    raise TraceError(f"{named} is being written by {_writer(file)}", hint=hint) from None
+                time.sleep(_PAUSE)  # its writer has just ended and removed it
+        else:  # as in /proc, where no file can be made
             hint = "save into another folder"
-            raise TraceError(f"{named} cannot be written: {file.parent} takes no new files", hint=hint) from None
-        hint = "wait until it ends, or save into another folder"
-        raise TraceError(f"{named} is being written by {_writer(file)}", hint=hint) from None
+            raise TraceError(f"{named} cannot be written: {file.parent} takes no new files", hint=hint)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
