@@ -305,7 +305,8 @@ def _why(entry: Run) -> str:
     ]
     best = float(np.mean(entry["columns"]["ours"]["end"]))
     other = f"; repaired by {', '.join(by)}" if by else "; by no column"
-    return f"{np.mean(entry['control']):.2f} → {best:.2f} of {entry['reference']:.2f} by {entry['remedy']}{other}"
+    remedy = entry["remedy"] or "no remedy"
+    return f"{np.mean(entry['control']):.2f} → {best:.2f} of {entry['reference']:.2f} by {remedy}{other}"
 
 
 def _any(entry: Run, column: str) -> bool:
