@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -140,6 +140,15 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None if none is close."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
+
+
+def unknown_variable(read_as: str, name: object, known: Sequence[str]) -> PointError:
+    """Return the error for a name that is none of a formula's variables; it names them, and the nearest one."""
+    close = nearest(str(name), known)
+    return PointError(
+        f"{read_as} has no variable {name!r}; it has {', '.join(known) or 'none'}",
+        hint=f"did you mean {close}?" if close else None,
+    )
 
 
 def described(value: object) -> str:

@@ -24,6 +24,7 @@ from downslope._errors import (
     in_a_line,
     mapping,
     nearest,
+    unknown_variable,
 )
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._text import own_names
@@ -372,11 +373,7 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
     point = own_names(point, names)
     for name in point:
         if name not in names:
-            close = nearest(str(name), names)
-            raise PointError(
-                f"{goal.read_as} has no variable {name!r}; it has {', '.join(names)}",
-                hint=f"did you mean {close}?" if close else None,
-            )
+            raise unknown_variable(goal.read_as, name, names)
     missing = [name for name in names if name not in point]
     if missing:
         raise PointError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from downslope._engine import jax, precision
-from downslope._errors import PointError, described, nearest, whole
+from downslope._errors import PointError, described, unknown_variable, whole
 from downslope._types import Columns
 from downslope.draw._breaks import broken, height_range, neighbourhood
 from downslope.draw._inputs import Bounds, Drawable, Units, bounds_of, objective_of, point_of, trace_of
@@ -152,11 +152,7 @@ def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = 
             raise PointError(f"over names {wanted} variable{'s' if wanted > 1 else ''}, not {described(over)}")
         for name in over:
             if name not in names:
-                close = nearest(str(name), names)
-                raise PointError(
-                    f"{objective.read_as} has no variable {name!r}; it has {', '.join(names)}",
-                    hint=f"did you mean {close}?" if close else None,
-                )
+                raise unknown_variable(objective.read_as, name, names)
         return tuple(over)
     if len(names) < wanted:
         kind = "a curve" if wanted == 1 else "a landscape"

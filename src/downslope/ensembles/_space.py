@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, kept
-from downslope._errors import PointError, described, nearest
+from downslope._errors import PointError, described, unknown_variable
 from downslope._numbers import real
 from downslope._text import own_names
 from downslope._types import Columns, Point
@@ -235,11 +235,7 @@ def _check_names(objective: Objective, values: Mapping[str, Any]) -> None:
     names = objective.names or ()
     for name in values:
         if name not in names:
-            close = nearest(str(name), names)
-            raise PointError(
-                f"{objective.read_as} has no variable {name!r}; it has {', '.join(names)}",
-                hint=f"did you mean {close}?" if close else None,
-            )
+            raise unknown_variable(objective.read_as, name, names)
 
 
 def _layout_of(objective: Objective, like: Point | None) -> RowLayout:

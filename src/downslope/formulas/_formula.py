@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from downslope._copies import fields_alone
-from downslope._errors import FormulaError, PointError, described, nearest
+from downslope._errors import FormulaError, PointError, described, nearest, unknown_variable
 from downslope._text import own_names
 from downslope.formulas.evaluation import evaluate
 from downslope.formulas.expressions import (
@@ -188,11 +188,7 @@ class Formula:
         arguments = own_names({**(values or {}), **named}, wanted)
         for name in arguments:
             if name not in wanted:
-                close = nearest(str(name), wanted)
-                has = f"it has {', '.join(wanted)}" if wanted else "it has none"
-                raise PointError(
-                    f"{self.read_as} has no variable {name!r}; {has}", hint=f"did you mean {close}?" if close else None
-                )
+                raise unknown_variable(self.read_as, name, wanted)
         missing = [name for name in wanted if name not in arguments]
         if missing:
             raise PointError(f"{self.read_as} needs a value for {', '.join(missing)}")

@@ -24,7 +24,7 @@ from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
 from downslope.formulas.critical._creases import solved_for_variable, stationary_on, value_on_border
 from downslope.formulas.critical._equations import Piece, certain_kind, gradient_system, never, parallel
 from downslope.formulas.critical._stationary_search import Derivatives, polished, scaled_curvatures
-from downslope.formulas.critical._survey import Candidate, Enclosure, Survey, hull, simplest
+from downslope.formulas.critical._survey import ROUNDING, Candidate, Enclosure, Survey, hull, simplest
 from downslope.formulas.critical._zeros import EquationSystem, Zeros, ball_of, groups, zeros
 from downslope.formulas.evaluation import evaluate
 from downslope.formulas.expressions import (
@@ -40,7 +40,6 @@ _MOST_BORDERS = 6  # borders with two sides: each doubles the pieces
 _SINGULAR = 1e-6  # scaled curvature below which a zero may belong to a curve of zeros
 _WIDE = 1 / 24  # share of the box over which a curve of zeros extends at least
 _SAME = 1e-7  # share of the box within which two candidates are one
-_ROUNDING = 1e-13  # share of the box within which two proved zeros are the same one, found twice
 _STEPS_ALONG = 200
 _STEPS_ONTO = 6
 _PROBES_IN_GROUP = 24
@@ -305,7 +304,7 @@ class _BoxSurvey:
         if self.result.candidates:
             points = np.array([other.point for other in self.result.candidates])
             proved = np.array([other.certified for other in self.result.candidates])
-            share = np.where(proved & candidate.certified, _ROUNDING, _SAME)[:, None]
+            share = np.where(proved & candidate.certified, ROUNDING, _SAME)[:, None]
             near = np.flatnonzero(np.all(np.abs(points - candidate.point) <= share * self.span, axis=1))
             if len(near):
                 other = self.result.candidates[near[0]]

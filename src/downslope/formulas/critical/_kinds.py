@@ -18,13 +18,12 @@ from downslope.formulas.critical._box import survey_box
 from downslope.formulas.critical._line import slope_sign, survey_line
 from downslope.formulas.critical._stationary_search import Derivatives, polished, search
 from downslope.formulas.critical._surface import surface
-from downslope.formulas.critical._survey import Candidate, Survey
+from downslope.formulas.critical._survey import ROUNDING, Candidate, Survey
 from downslope.formulas.expressions import Expression, names_in
 
 _SECONDS = 1.1  # of the CPU for a proof
 _SECONDS_NUMERIC = 0.2  # of the CPU for the search where a proof is not complete
 _SAME = 1e-6  # share of the box within which two points are one
-_ROUNDING = 1e-13  # share of the box within which two proved zeros are the same one, found twice
 _BORDER = 1e-9  # share of the range within which nothing is said of what is not proved around a cut
 _AROUND = 1e-3  # share of the box within which what is not proved is said of a point
 _MOST_OF_A_CURVE = 3  # points that a numeric search lists of curves of one value
@@ -413,7 +412,7 @@ class _BoxJudge:
         """Tell whether a point is listed; two that are proved are two, however close together they lie."""
         proved = [other.point for other in self.result.points if other.certified]
         others = [other.point for other in self.result.points if not other.certified]
-        distance = _ROUNDING if candidate.certified else _SAME
+        distance = ROUNDING if candidate.certified else _SAME
         near = _is_near(candidate.point, proved, distance * self.span)
         return near or _is_near(candidate.point, others, _SAME * self.span)
 

@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._errors import FormulaError, PointError, described, nearest
+from downslope._errors import FormulaError, PointError, described, unknown_variable
 from downslope._numbers import real
 from downslope._text import listed, own_names, printed, with_unit
 from downslope._types import plain
@@ -183,11 +183,7 @@ def _box(formula: Formula, bounds: Mapping[str, tuple[float, float]]) -> np.ndar
     bounds = own_names(bounds, formula.variables)
     for name in bounds:
         if name not in formula.variables:
-            close = nearest(str(name), formula.variables)
-            raise PointError(
-                f"{formula.read_as} has no variable {name!r}; it has {', '.join(formula.variables)}",
-                hint=f"did you mean {close}?" if close else None,
-            )
+            raise unknown_variable(formula.read_as, name, formula.variables)
     rows = []
     for name in formula.variables:
         if name not in bounds:

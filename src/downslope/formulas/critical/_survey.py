@@ -16,6 +16,7 @@ from downslope.formulas.critical._zeros import EquationSystem
 from downslope.formulas.evaluation import FLOATS, Algebra, NumericFormula
 from downslope.formulas.expressions import Expression
 
+ROUNDING = 1e-13  # share of the box within which two proved zeros are the same one, found twice
 _SIMPLE = 10_000  # the largest denominator of a coordinate that is taken to be meant exactly
 
 

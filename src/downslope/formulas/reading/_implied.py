@@ -16,7 +16,7 @@ _ENDS_QUOTIENT = {*ENDS_TERM, "TIMES", "SLASH", "MODULO"}
 ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE", "PIECES_CLOSE", "BANG", "DEGREE"}
 CALLS = {"FUNCTION", "LOGARITHM", "BESSEL", "CHOICE", "SERIES", "DERIVATIVE"}
 BEGINS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "OPEN", "BAR_OPEN", "PIECES_OPEN", *CALLS}
-_BEGINS_FACTOR = {*BEGINS_OPERAND, "BAR", "ROOT", "FRACTION"}
+_BEGINS_FACTOR = {*BEGINS_OPERAND, "BAR", "WORD", "ROOT", "FRACTION"}
 _MOST_PAIRINGS = 4096  # tried before bars are paired from left to right
 _MOST_BARS = 100
 
@@ -65,8 +65,7 @@ class _BarPairing:
         self.left -= 1
         if self.left < 0 or len(self.pairings) > 1:
             return
-        choices = self._choices(index, opened, closing)
-        for closes in choices:
+        for closes in self._choices(index, opened, closing):
             if closes:
                 self.go_on(index + 1, opened[:-1], closing | {index})
             else:
@@ -76,13 +75,7 @@ class _BarPairing:
         """Return what a bar may do, the likelier first."""
         if not (opened and self.tokens[opened[-1]].kind == "BAR" and self._ends_operand(index - 1, closing)):
             return (False,)
-        if index + 1 >= len(self.tokens) or self.tokens[index + 1].kind not in {
-            *BEGINS_OPERAND,
-            "BAR",
-            "WORD",
-            "ROOT",
-            "FRACTION",
-        }:
+        if index + 1 >= len(self.tokens) or self.tokens[index + 1].kind not in _BEGINS_FACTOR:
             return (True,)
         if index - opened[-1] == 2 and self.tokens[index - 1].kind == "NUMBER":
             self.chose_by_number = True

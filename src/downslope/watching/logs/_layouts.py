@@ -22,7 +22,6 @@ _VALUES = ("value", "val")
 _RUNS = ("run_id", "run_uuid", "run", "run_name")
 _SPAN = re.compile(r"(?P<column>.+)__(?:MIN|MAX)")
 _OF_RUN = re.compile(r"(?P<run>.+?) - (?P<name>.+)")
-_SHOWN = 3  # runs that a message names
 
 
 def is_long(header: Iterable[str]) -> bool:
@@ -93,12 +92,6 @@ def of_run(log: Log, column: str) -> Log:
     others = tuple(f"{other} - " for other in log.runs if other != run)
     kept = {name: numbers for name, numbers in log.columns.items() if not name.startswith(others)}
     return dataclasses.replace(log, columns=kept, runs=())
-
-
-def in_words(runs: Sequence[str]) -> str:
-    """Return some runs as words."""
-    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
-    return ", ".join(runs[:_SHOWN]) + more
 
 
 def _first(names: Iterable[str], known: Sequence[str]) -> str | None:

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from downslope._errors import SettingError, described, nearest
-from downslope.watching.logs._layouts import in_words, of_run
+from downslope.tables import listed
+from downslope.watching.logs._layouts import of_run
 from downslope.watching.logs._log import Log, refusal
 from downslope.watching.logs._names import ColumnName, error_rank, is_epoch, is_step, parse
 
 _OF_STEPS = ("step", "loss", "learning_rate", "gradient_norm")
 _EPOCH_MEANS = "training_epoch_loss"
 _MOST_SCORES = 8  # columns of scores that are kept
+_SHOWN = 3  # runs that a message names
 
 
 @dataclass
@@ -57,7 +59,7 @@ def roles_of(log: Log, name: str, names: Mapping[str, str] | None) -> Roles:
         column = next((column for column in log.columns if column.startswith(f"{log.runs[0]} - ")), "")
         raise refusal(
             name,
-            f"holds columns of {len(log.runs)} runs: {in_words(log.runs)}",
+            f"holds columns of {len(log.runs)} runs: {listed(log.runs, most=_SHOWN)}",
             f'say which is the loss: ds.read_log(place, names={{"loss": "{column}"}})',
         )
     words = {column: parse(column) for column in log.columns if not is_step(column) and not is_epoch(column)}
