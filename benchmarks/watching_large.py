@@ -1,6 +1,6 @@
 """What a look costs in models of millions of weights, of which samples stand for copies.
 
-    python benchmarks/watching_large.py
+    python benchmarks/watching_large.py [--rounds 2] [--page docs/benchmarks.md]
 
 CPU time of a step by one thread, the median of those without and with a look; watched and not, in turn.
 """
@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import torch  # pyright: ignore[reportMissingImports]  # `make test-frameworks` installs it
+from timing import arguments, machine, publish, table
 
 import downslope as ds
 
@@ -45,13 +46,14 @@ def steps(width: int, *, watched: bool) -> tuple[int, list[float], float]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure models of several widths, and print a table."""
+    choices = arguments(__doc__ or "", rounds=ROUNDS).parse_args()
     torch.set_num_threads(1)
     heads = ("weights", "ms a step, alone", "no look", "a look", "every 10th, alone = 1", "ms to close")
-    print(f"| {' | '.join(heads)} |", f"|{'|'.join('-' * (len(head) + 1) + ':' for head in heads)}|", sep="\n")
+    rows = []
     for width in WIDTHS:
         alone, without, looks, closed, size = [], [], [], [], 0
-        for _ in range(ROUNDS):
+        for _ in range(choices.rounds):
             size, seconds, _ = steps(width, watched=False)
             alone += seconds[1:]
             _, seconds, end = steps(width, watched=True)
@@ -60,8 +62,10 @@ def main() -> None:
             closed.append(end)
         bare, plain, look = (1e3 * statistics.median(each) for each in (alone, without, looks))
         share = (0.9 * plain + 0.1 * look) / bare
-        cells = f"{size / 1e6:5.1f} M", f"{bare:16.1f}", f"{plain:7.1f}", f"{look:6.1f}", f"{share:21.3f}"
-        print(f"| {' | '.join(cells)} | {1e3 * closed[-1]:11.1f} |", flush=True)
+        cells = f"{size / 1e6:.1f} M", f"{bare:.1f}", f"{plain:.1f}", f"{look:.1f}", f"{share:.3f}"
+        rows.append((*cells, f"{1e3 * closed[-1]:.1f}"))
+    text = f"{machine()}, PyTorch {torch.__version__}.\n\n{table(heads, rows)}"
+    publish(choices, "watching_large", text, {"rows": rows})
 
 
 if __name__ == "__main__":

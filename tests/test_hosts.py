@@ -3,11 +3,11 @@
 import os
 import socket
 import threading
-import time
 
 import numpy as np
 import pytest
 from ports import free_port
+from waiting import until
 
 import downslope as ds
 from downslope import _hosts, _peers
@@ -52,20 +52,13 @@ def met(ended):  # torn down before the ends are real again
         peer.close()
 
 
-def until(condition):
-    limit = time.monotonic() + 5
-    while not condition() and time.monotonic() < limit:
-        time.sleep(0.01)
-    assert condition()
-
-
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_the_end_of_a_process_ends_all_others_with_a_sentence(met, ended, capsys, victim):
     peers = met(3)
     with peers[0].together("Start again."), peers[1].together("Start again."), peers[2].together("Start again."):
         for connection in list(peers[victim]._connections.values()):
             connection.shutdown(socket.SHUT_RDWR)  # as the system does for a process that was killed
-        until(lambda: len(ended) >= 2)
+        assert until(lambda: len(ended) >= 2, 5)
     assert set(ended) == {75}
     told = capsys.readouterr().err
     assert f"process {victim} of 3 on {socket.gethostname()} has ended, and this training needs every process" in told
@@ -77,7 +70,7 @@ def test_an_error_in_one_process_ends_the_others_and_is_raised_in_it(met, ended,
     with first.together("Start again."):
         with pytest.raises(ds.DataError, match="no such row"), second.together("Start again."):
             raise ds.DataError("no such row")
-        until(lambda: ended)
+        assert until(lambda: ended, 5)
     assert "process 1 of 2" in capsys.readouterr().err
     assert second.loss == f"process 1 of 2 on {socket.gethostname()} failed: DataError: no such row"
     with pytest.raises(ds.DownslopeError, match="failed: DataError"), second.together(""):
@@ -90,7 +83,7 @@ def test_a_process_that_ends_after_the_training_ends_nobody(met, ended):
         pass
     second.leave()
     second._connections[0].shutdown(socket.SHUT_RDWR)
-    until(lambda: not first._connections)
+    assert until(lambda: not first._connections, 5)
     assert ended == []
     with pytest.raises(ds.DownslopeError, match="has ended before a training that needs it"), first.together(""):
         raise AssertionError

@@ -32,3 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def framework() -> Callable[..., ModuleType]:
     """Return what imports a framework by name, or skips the test."""
     return needs
+
+
+@pytest.fixture
+def one_thread() -> None:
+    """Let PyTorch compute in one thread, beside the other workers."""
+    needs("torch").set_num_threads(1)

@@ -38,10 +38,7 @@ FLAT: dict[str, Callable[[Any], Any]] = {
     "sigmoid": lambda a: a * (1 - a) < 0.01 / 4,
 }
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rows_of(architecture: Architecture) -> tuple[Any, Any]:

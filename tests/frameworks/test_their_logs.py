@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from waiting import until
 
 import downslope as ds
 
@@ -47,10 +47,8 @@ def test_what_wandb_keeps_offline(tmp_path: Path, framework: Framework, monkeypa
         run.log({"train/loss": LOSS[row], "global_step": int(step), **held})
     run.finish()
     file = next(tmp_path.rglob("run-*.wandb"))
-    trace, limit = ds.read_log(file), time.monotonic() + 60
-    while trace.steps_taken < STEPS[-1] and time.monotonic() < limit:  # a process of wandb's own writes the last rows
-        time.sleep(0.1)
-        trace = ds.read_log(file)
+    until(lambda: ds.read_log(file).steps_taken >= STEPS[-1], 60)  # a process of wandb's own writes the last rows
+    trace = ds.read_log(file)
     check(trace)
     assert (trace.plan["steps"], trace.plan["batches"]["size"]) == (400, 32)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frameworks.torch_steps import take_step
 from needing import needs
 
 import downslope as ds
@@ -14,10 +15,7 @@ import downslope as ds
 torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 LOSSES: dict[str, tuple[int, Callable[[Any, Any], Any]]] = {
@@ -50,11 +48,7 @@ def test_recalls_are_those_of_the_batches(name: str) -> None:
     optimizer = torch.optim.SGD(model.parameters(), 0.0)  # the predictions stay what they are
     watch = ds.watch(model, optimizer, every=1)
     for _ in range(4):
-        value = loss(model(inputs), classes)
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, loss(model(inputs), classes))
     scores = watch.close().facts["scores"]["training"]
     with torch.no_grad():
         results = model(inputs).numpy()
@@ -96,11 +90,7 @@ def trained(
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
         chosen = torch.randint(1200, (32,), generator=generator)
-        value = functional.cross_entropy(model(inputs[chosen]), targets[chosen], weight)
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs[chosen]), targets[chosen], weight))
         if step % 100 == 99:
             with torch.no_grad():
                 right = model(inputs[1200:]).argmax(1) == targets[1200:]

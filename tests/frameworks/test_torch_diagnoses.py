@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frameworks.torch_steps import take_step
 from needing import needs
 
 import downslope as ds
@@ -13,10 +14,7 @@ import downslope as ds
 torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rows(spread: float, *, labels: bool = True) -> tuple[Any, Any]:
@@ -37,11 +35,7 @@ def modes(after: bool, before: bool, *, dropout: float = 0.5) -> ds.Trace:
     watch = ds.watch(model, optimizer)
     for step in range(160):
         chosen = torch.arange(32) + 32 * (step % 20)
-        value = functional.cross_entropy(model(inputs[chosen]), targets[chosen])
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs[chosen]), targets[chosen]))
         if step % 40 == 39:
             if before:
                 model.eval()
@@ -78,11 +72,7 @@ def in_order(sort: bool) -> ds.Trace:
     watch = ds.watch(model, optimizer)
     for step in range(400):
         chosen = order[(torch.arange(32) + 32 * step) % len(order)]
-        value = functional.cross_entropy(model(inputs[chosen]), targets[chosen])
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs[chosen]), targets[chosen]))
     return watch.close()
 
 
@@ -102,11 +92,7 @@ def test_what_reproduces_its_inputs_is_not_held_against_a_copy_of_them() -> None
     watch = ds.watch(model, optimizer)
     for step in range(600):
         chosen = torch.randint(640, (32,), generator=torch.Generator().manual_seed(step))
-        value = functional.mse_loss(model(inputs[chosen]), inputs[chosen])
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.mse_loss(model(inputs[chosen]), inputs[chosen]))
         if step % 100 == 99:
             with torch.no_grad():
                 share = (model(inputs[640:]) - inputs[640:]).square().mean() / inputs[640:].var()
@@ -126,11 +112,9 @@ def test_letters_that_are_never_the_likeliest_are_no_ignored_classes() -> None:
     watch = ds.watch(model, optimizer)
     for _ in range(300):
         chosen = letters[torch.randint(5900, (16, 1)) + torch.arange(17)]
-        value = functional.cross_entropy(model(chosen[:, :-1]).reshape(-1, 8), chosen[:, 1:].reshape(-1))
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(
+            watch, optimizer, functional.cross_entropy(model(chosen[:, :-1]).reshape(-1, 8), chosen[:, 1:].reshape(-1))
+        )
     trace = watch.close()
     assert "imbalanced_classes" not in ds.diagnose(trace).symptoms
     assert "data_order" not in ds.diagnose(trace).symptoms
@@ -162,11 +146,7 @@ def test_a_transformer_at_a_low_rate_has_no_plateau_and_all_its_steps(rate: floa
     generator = torch.Generator().manual_seed(0)
     for _ in range(120):
         chosen = torch.randint(600, (32,), generator=generator)
-        value = functional.cross_entropy(model(images[chosen]), targets[chosen])
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.cross_entropy(model(images[chosen]), targets[chosen]))
     trace = watch.close()
     found = ds.diagnose(trace)
     assert trace.steps_taken == 120

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frameworks.torch_steps import take_step
 from needing import needs
 
 import downslope as ds
@@ -14,10 +15,7 @@ import downslope as ds
 torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def constant(model: Any) -> None:
@@ -61,11 +59,7 @@ def diagnosed(start: Callable[[Any], None], decay: float = 0.0, activation: Any 
     generator = torch.Generator().manual_seed(0)
     for _ in range(150):
         chosen = torch.randint(600, (32,), generator=generator)
-        value = functional.cross_entropy(model(inputs[chosen]), targets[chosen])
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs[chosen]), targets[chosen]))
     trace = watch.close()
     return trace, ds.diagnose(trace)
 
@@ -108,11 +102,7 @@ def test_more_than_ten_million_weights_are_not_copied() -> None:
     watch = ds.watch(model, optimizer, every=2, curvature_every=0)
     inputs, targets = torch.randn(64, 32), torch.randint(4, (64,))
     for _ in range(6):
-        value = functional.cross_entropy(model(inputs), targets)
-        watch.loss(value)
-        value.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs), targets))
     trace = watch.close()
     assert not trace.start
     assert not trace.end

@@ -20,10 +20,7 @@ import downslope as ds
 torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Convolutions(nn.Module):

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from waiting import until
 
 from downslope.lab.replies import _training
 from downslope.lab.server._application import _until_gone
@@ -28,15 +29,6 @@ def is_gone(process: int) -> bool:
     except ProcessLookupError:
         return True
     return False
-
-
-def until(true: Callable[[], bool], within: float = 20) -> bool:
-    end = time.monotonic() + within
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_a_stream_is_a_line_of_json_for_each_piece(client: httpx.Client) -> None:
