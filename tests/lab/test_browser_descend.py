@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from lab.browser import assert_usable, attribute, copied, opened, saved, violations
 from playwright.sync_api import Browser, Locator, Page, Route, expect
+from waiting import until
 
 import downslope as ds
 from downslope.lab.replies._examples import EXAMPLES
@@ -366,9 +367,18 @@ def test_picture_and_controls_fit_a_projector(tab: Page) -> None:
     for width, height in ((1024, 768), (1280, 720)):
         tab.set_viewport_size({"width": width, "height": height})
         for part in ("#picture .frame", "#play", "#arithmetic", "#rate-slider", "#verdict-sentence"):
-            box = tab.locator(part).bounding_box()
-            assert box, part
-            assert box["y"] + (box["height"] if part != "#verdict-sentence" else 20) <= height, (part, width)
+            assert comes_to_end_above(tab, part, height), (part, width)
+
+
+def comes_to_end_above(tab: Page, part: str, height: int) -> bool:
+    """Return whether a part fits above a height once the page has settled; of the verdict, its first line."""
+
+    def end() -> float:
+        box = tab.locator(part).bounding_box()
+        assert box, part
+        return box["y"] + (box["height"] if part != "#verdict-sentence" else 20)
+
+    return until(lambda: end() <= height)
 
 
 @pytest.mark.parametrize(

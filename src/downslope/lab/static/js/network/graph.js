@@ -26,7 +26,7 @@ export function mountGraph(page) {
   let requested = "";
   /** What each unit has learned, as an image; of the moment that was drawn last. @type {string[][] | null} */
   let pictures = null;
-  /** @type {UnitPictures | null} */
+  /** @type {(UnitPictures & { step: number }) | null} */
   let units = null;
   let requestedUnits = "";
 
@@ -98,10 +98,15 @@ export function mountGraph(page) {
     const now = JSON.stringify([moment.step, run.head.read_as, run.head.over, moment.weights[0], page.state.over]);
     if (now === requestedUnits) return;
     requestedUnits = now;
-    const features = run.head.features.length;
-    const reply = features < 2 ? null : await ask("network_units", page.request({ weights: moment.weights })).catch(() => null);
-    if (reply === undefined || now !== requestedUnits) return; // a newer one is on its way
-    units = reply;
+    /** @type {UnitPictures | null | undefined} */
+    let reply = null;
+    try {
+      if (run.head.features.length > 1) reply = await ask("network_units", page.request({ weights: moment.weights }));
+    } catch {
+      if (now === requestedUnits) requestedUnits = ""; // the next look requests them again
+    }
+    if (reply === undefined || !["", now].includes(requestedUnits)) return; // a newer one is on its way
+    units = reply && { ...reply, step: moment.step };
     pictures = units && picturesOf(units);
     if (graph) show();
   }
@@ -110,7 +115,7 @@ export function mountGraph(page) {
     if (!graph) return;
     const suits = pictures?.length === graph.layers.length && pictures.every((layer, index) => layer.length === graph?.layers[index].after.length);
     byId("units-note").hidden = !suits;
-    byId("units-note").textContent = suits && units ? `Each picture shows what its unit puts out over ${units.over.join(" and ")}: one colour above 0, the other below.` : "";
+    byId("units-note").textContent = suits && units ? `Each picture shows what its unit puts out over ${units.over.join(" and ")} after ${units.step} ${units.step === 1 ? "step" : "steps"}: one colour above 0, the other below.` : "";
     const stage = graph.stages[Math.min(page.state.stage, graph.stages.length - 1)];
     byId("graph-stage").textContent = stage.title;
     setMaths(byId("graph-text"), stage.text, ["∂L", "∂z", "∂w"]);
