@@ -14,6 +14,7 @@ const STEEP = 0.5; // how much the heights count for the light
 const TONES = 1024; // heights that have a colour of their own
 const LIGHTS = 32; // and shades of each
 const LINE = 0.55; // of the colour of a line that covers its ground
+const EDGE = 1e-3; // of a triangle beyond its edges, so that no pixel between two is left out
 
 /** @typedef {[red: number, green: number, blue: number]} Rgb */
 /**
@@ -46,16 +47,20 @@ export function relief({ heights, levels, colour, kinds = [] }, dark) {
   const palette = new Uint32Array(several * TONES * LIGHTS);
   const bands = new Uint16Array(TONES);
   const rising = levels.toSorted((lower, higher) => lower - higher);
+  const shades = d3.range(LIGHTS).map((step) => lightness(step, line));
+  /** @type {Map<string, Rgb>} the colours of bands, of which there are few */
+  const known = new Map();
   for (let tone = 0; tone < TONES; tone += 1) {
     const share = tone / (TONES - 1);
     const height = low + share * (high - low);
-    bands[tone] = 1 + rising.filter((level) => level <= height).length;
+    bands[tone] = 1 + d3.bisectRight(rising, height);
     for (let kind = 0; kind < several; kind += 1) {
-      const base = rgbOf(colour(share, height, kind));
-      for (let step = 0; step < LIGHTS; step += 1) {
-        const [lit, toward] = lightness(step);
-        palette[(kind * TONES + tone) * LIGHTS + step] = pixel(mixed(base, toward ? [255, 255, 255] : line, lit));
-      }
+      const name = colour(share, height, kind);
+      const base = known.get(name) ?? rgbOf(name);
+      known.set(name, base);
+      shades.forEach(({ other, part }, step) => {
+        palette[(kind * TONES + tone) * LIGHTS + step] = pixelOf(base, other, part);
+      });
     }
   }
   const kept = { pixels: new Uint32Array(0), zones: new Uint16Array(0), xs: new Float32Array(side * side), ys: new Float32Array(side * side) };
@@ -64,24 +69,34 @@ export function relief({ heights, levels, colour, kinds = [] }, dark) {
 
 /** Return the step of light at a corner. @param {Float32Array} shares @param {number} side @param {number} index */
 function lightAt(shares, side, index) {
-  const [column, row] = [index % side, Math.floor(index / side)];
-  /** @type {(ahead: number, behind: number, count: number) => number} */
-  const slope = (ahead, behind, count) => {
-    const [to, from] = [shares[ahead], shares[behind]];
-    return to < 0 || from < 0 || !count ? 0 : ((to - from) / count) * (side - 1);
-  };
-  const [right, left] = [Math.min(side - 1, column + 1), Math.max(0, column - 1)];
-  const [above, below] = [Math.min(side - 1, row + 1), Math.max(0, row - 1)];
-  const normal = [-STEEP * slope(row * side + right, row * side + left, right - left), -STEEP * slope(above * side + column, below * side + column, above - below), 1];
-  const lit = normal.reduce((sum, component, axis) => sum + component * LIGHT[axis], 0) / (Math.hypot(...normal) * Math.hypot(...LIGHT));
-  const more = lit - LIGHT[2] / Math.hypot(...LIGHT); // than on flat ground
+  const column = index % side;
+  const row = (index - column) / side;
+  const across = STEEP * slopeAt(shares, index, column, side, 1);
+  const up = STEEP * slopeAt(shares, index, row, side, side);
+  const toward = (LIGHT[2] - across * LIGHT[0] - up * LIGHT[1]) / Math.sqrt(1 + across * across + up * up);
+  const more = (toward - LIGHT[2]) / Math.hypot(...LIGHT); // than on flat ground
   return Math.max(0, Math.min(LIGHTS - 1, ((more + 1) / 2) * (LIGHTS - 1)));
 }
 
-/** Return how much of another colour a step of light brings, and whether that is white. @param {number} step @returns {[number, boolean]} */
-function lightness(step) {
+/**
+ * Return the slope along one side of the mesh, from the neighbours of a corner; 0 beside what has no height.
+ *
+ * @param {Float32Array} shares
+ * @param {number} index of the corner
+ * @param {number} position of the corner along that side
+ * @param {number} side
+ * @param {number} stride from a corner to the next
+ */
+function slopeAt(shares, index, position, side, stride) {
+  const [behind, ahead] = [position > 0 ? 1 : 0, position < side - 1 ? 1 : 0];
+  const [from, to] = [shares[index - behind * stride], shares[index + ahead * stride]];
+  return to < 0 || from < 0 ? 0 : ((to - from) / (ahead + behind)) * (side - 1);
+}
+
+/** Return the colour that a step of light mixes in, and its part. @param {number} step @param {Rgb} shadow @returns {{ other: Rgb, part: number }} */
+function lightness(step, shadow) {
   const more = (2 * step) / (LIGHTS - 1) - 1;
-  return more > 0 ? [Math.min(GLOSS, more), true] : [Math.min(SHADOW, -more * 0.6), false];
+  return more > 0 ? { other: [255, 255, 255], part: Math.min(GLOSS, more) } : { other: shadow, part: Math.min(SHADOW, -more * 0.6) };
 }
 
 /** @param {string} colour @returns {Rgb} */
@@ -90,14 +105,12 @@ function rgbOf(colour) {
   return [r, g, b];
 }
 
-/** @param {Rgb} base @param {Rgb} other @param {number} share of the other @returns {Rgb} */
-function mixed(base, other, share) {
-  return /** @type {Rgb} */ (base.map((part, index) => Math.round(part + (other[index] - part) * share)));
-}
-
-/** Return an opaque colour as a pixel, whose bytes lie from red on. @param {Rgb} colour */
-function pixel([red, green, blue]) {
-  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+/** Return the mixture of two colours as an opaque pixel, red in its lowest byte. @param {Rgb} base @param {Rgb} other @param {number} part of the other */
+function pixelOf([red, green, blue], other, part) {
+  const r = Math.round(red + (other[0] - red) * part);
+  const g = Math.round(green + (other[1] - green) * part);
+  const b = Math.round(blue + (other[2] - blue) * part);
+  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 }
 
 /**
@@ -129,20 +142,26 @@ export function imageOf({ side, shares, cut, lights, kinds, palette, bands, line
     const [cx, cy] = [xs[c] - ax, ys[c] - ay];
     const area = bx * cy - by * cx;
     if (area === 0) return;
-    const left = Math.max(0, Math.ceil(ax + Math.min(0, bx, cx) - 0.01));
-    const right = Math.min(width - 1, Math.floor(ax + Math.max(0, bx, cx) + 0.01));
+    const left = ax + Math.min(0, bx, cx) - 0.01;
+    const right = ax + Math.max(0, bx, cx) + 0.01;
     const top = Math.max(0, Math.ceil(ay + Math.min(0, by, cy) - 0.01));
     const bottom = Math.min(height - 1, Math.floor(ay + Math.max(0, by, cy) + 0.01));
+    // A pixel lies at a + u (b − a) + v (c − a); along a row u and v grow by the same amount from pixel to pixel.
+    const [uStep, vStep] = [cy / area, -by / area];
     const [tone, light, first] = [shares[a] * (TONES - 1), lights[a], kinds[a] * TONES];
-    const [tones, toneC] = [(shares[b] - shares[a]) * (TONES - 1), (shares[c] - shares[a]) * (TONES - 1)];
+    const [toneB, toneC] = [(shares[b] - shares[a]) * (TONES - 1), (shares[c] - shares[a]) * (TONES - 1)];
     const [lightB, lightC] = [lights[b] - light, lights[c] - light];
+    const [toneStep, lightStep] = [uStep * toneB + vStep * toneC, uStep * lightB + vStep * lightC];
+    const wStep = -uStep - vStep;
     for (let y = top; y <= bottom; y += 1) {
-      for (let x = left, at = y * width + left; x <= right; x += 1, at += 1) {
-        const u = ((x - ax) * cy - (y - ay) * cx) / area;
-        const v = ((y - ay) * bx - (x - ax) * by) / area;
-        if (u < -1e-3 || v < -1e-3 || u + v > 1.001) continue;
-        const shade = Math.max(0, Math.min(TONES - 1, Math.round(tone + u * tones + v * toneC)));
-        pixels[at] = palette[(first + shade) * LIGHTS + Math.round(light + u * lightB + v * lightC)];
+      const [u, v] = [(-ax * cy - (y - ay) * cx) / area, ((y - ay) * bx + ax * by) / area]; // at x = 0
+      const w = 1 - u - v;
+      const from = Math.max(0, left, begin(u, uStep), begin(v, vStep), begin(w, wStep));
+      const to = Math.min(width - 1, right, -begin(u, -uStep), -begin(v, -vStep), -begin(w, -wStep));
+      const [toneY, lightY] = [tone + u * toneB + v * toneC, light + u * lightB + v * lightC];
+      for (let x = Math.ceil(from), last = Math.floor(to), at = y * width + x; x <= last; x += 1, at += 1) {
+        const shade = Math.max(0, Math.min(TONES - 1, Math.round(toneY + x * toneStep)));
+        pixels[at] = palette[(first + shade) * LIGHTS + Math.round(lightY + x * lightStep)];
         zones[at] = bands[shade];
       }
     }
@@ -163,6 +182,16 @@ export function imageOf({ side, shares, cut, lights, kinds, palette, bands, line
   }
   drawLines(pixels, zones, width, line);
   return new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
+}
+
+/**
+ * Return the place from which a value that grows along a row is above −EDGE; −∞ where it does not grow.
+ *
+ * @param {number} value at 0
+ * @param {number} step from pixel to pixel
+ */
+function begin(value, step) {
+  return step > 0 ? (-EDGE - value) / step : -Infinity;
 }
 
 /** Darken the pixels at which one band ends. @param {Uint32Array} pixels @param {Uint16Array} zones @param {number} width @param {Rgb} line */

@@ -125,7 +125,7 @@ function outline({ pen, scene }, height) {
 }
 
 /**
- * Paint the surface: coarsely while it turns, with several pixels for each of the canvas once it rests.
+ * Paint the surface, with `fine` pixels of its image for one of the canvas along each side.
  *
  * @param {Paint} paint
  * @param {Relief} mesh

@@ -17,7 +17,7 @@ import { Scene, drawAxes, drawDots, drawFloor, drawMesh, drawOnFloor, drawOnSurf
 /** The view of a surface that was never turned: degrees around and above. @type {[around: number, above: number]} */
 export const FIRST_VIEW = [-60, 30];
 const TURN = 0.4; // degrees for a pixel
-const REST = 140; // milliseconds after the last turn, when it is painted finely
+const REST = 140; // milliseconds after the last turn or a new ground, when it is painted finely
 /** @type {Record<string, [around: number, above: number]>} */
 const BY_KEY = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
 
@@ -70,11 +70,10 @@ export class Surface {
   #view = FIRST_VIEW;
   #waiting = 0;
   #sheet = document.createElement("canvas");
-  #isTurning = false;
+  #isCoarse = false;
+  #hasTurned = false;
   /** @type {number | undefined} */
   #resting;
-  /** Frames that were drawn. */
-  frames = 0;
 
   /**
    * @param {HTMLElement} container which is focused and dragged
@@ -109,6 +108,7 @@ export class Surface {
   show(ground) {
     this.#ground = ground;
     this.#mesh = ground && relief(ground, getComputedStyle(this.container).getPropertyValue("--level").trim());
+    this.#refineLater();
     this.#soon();
   }
 
@@ -134,14 +134,21 @@ export class Surface {
   /** @param {number} around @param {number} above */
   #look(around, above) {
     const turned = Math.round(((((around + 180) % 360) + 360) % 360) - 180);
-    this.#isTurning = true;
+    this.#hasTurned = true;
+    this.#refineLater();
+    this.view = [turned, Math.round(Math.min(90, Math.max(0, above)))];
+  }
+
+  /** Paint coarsely from now on, and finely after a rest. */
+  #refineLater() {
+    this.#isCoarse = true;
     clearTimeout(this.#resting);
     this.#resting = setTimeout(() => {
-      this.#isTurning = false;
+      this.#isCoarse = false;
       this.#soon();
-      this.turned(this.#view);
+      if (this.#hasTurned) this.turned(this.#view);
+      this.#hasTurned = false;
     }, REST);
-    this.view = [turned, Math.round(Math.min(90, Math.max(0, above)))];
   }
 
   #connect() {
@@ -199,9 +206,8 @@ export class Surface {
     if (this.#line) drawOnFloor(paint, this.#line, this.#row, this.#ground);
     if (this.#cuts) drawCutsOnFloor(paint, this.#cuts, this.#ground);
     drawAxes(paint, this.#ground);
-    drawMesh(paint, this.#mesh, this.#sheet, { width, height, fine: this.#isTurning ? Math.min(1, sharp) : 2 * sharp > 3 ? sharp : 2 });
+    drawMesh(paint, this.#mesh, this.#sheet, { width, height, fine: this.#isCoarse ? Math.min(1, sharp) : 2 * sharp > 3 ? sharp : 2 });
     if (this.#line) drawOnSurface(paint, this.#line, this.#row, this.#ground);
     if (this.#cuts) drawCutsOnSurface(paint, this.#cuts, this.#ground);
-    this.frames += 1;
   }
 }
