@@ -111,18 +111,41 @@ def test_identifiers_say_what_the_value_is() -> None:
     assert len(vague) <= 60, vague
 
 
-def lines_of_code(name: str) -> int:
-    """Return how many lines of a module hold code: no docstrings, and no comments alone."""
+@functools.cache
+def code_of(name: str) -> frozenset[int]:
+    """Return the numbers of the lines of a module that hold code: no docstrings, and no comments alone."""
     prose = set()
     for node in ast.walk(trees()[name]):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             prose |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines = enumerate(map(str.strip, sources()[name].splitlines()), 1)
-    return sum(bool(line) and number not in prose and not line.startswith("#") for number, line in lines)
+    return frozenset(n for n, line in lines if line and n not in prose and not line.startswith("#"))
+
+
+def lines_of_code(name: str) -> int:
+    """Return how many lines of a module hold code."""
+    return len(code_of(name))
+
+
+def lines_of_class(name: str, node: ast.ClassDef) -> int:
+    """Return how many lines of a class hold code."""
+    return len(code_of(name) & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)))
 
 
 def test_reasons_stand_in_comments() -> None:
     assert sum(count for _, count in words().values()) >= 0.04 * sum(map(lines_of_code, sources()))
+
+
+def test_callbacks_of_frameworks_stay_short() -> None:
+    """What is long belongs to the watch, or to a module of the framework's loops."""
+    callbacks = {
+        name: lines_of_class(name, node)
+        for name, tree in trees().items()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "WatchCallback"
+    }
+    assert len(callbacks) == 3
+    assert all(20 <= lines <= 40 for lines in callbacks.values()), callbacks
 
 
 def test_class_names_are_distinct() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 from downslope.watching._callback import WatchingCallback
 from downslope.watching._choices import WatchChoices
-from downslope.watching.keras._loops import CompiledLoop, TorchLoop, keras_itself
+from downslope.watching.keras._loops import TrainingLoop, keras_itself, loop_of
 
 
 def _base() -> type:
@@ -24,10 +24,9 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
         choices: what `downslope.watch` takes beside model, optimizer and folder.
     """
 
-    _model: Any  # set by Keras, as are the next two; `model` brings the weights of a compiled loop up to date first
-    model: Any
+    model: Any  # set by Keras, as is the next; it brings the weights of a compiled loop up to date first
     params: dict[str, Any]
-    _loop: TorchLoop | CompiledLoop | None = None
+    _loop: TrainingLoop | None = None
 
     def __init__(
         self,
@@ -43,25 +42,22 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
         """Start, in the way of the backend."""
         self.on_train_end()
         batches = self.params.get("steps")
-        if TorchLoop.suits(self.model):
-            self._loop = TorchLoop(self.model, self._loss)
-        else:
-            self._loop = CompiledLoop(lambda: self.model, batches, self._sample)
+        self._loop = loop_of(lambda: self.model, self._loss, batches, self._sample)
         self._begin_with(self._loop.begin, **({"steps": batches * self.params["epochs"]} if batches else {}))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Begin the mean of the loss anew."""
-        if isinstance(self._loop, CompiledLoop):
+        """Pass on that an epoch begins."""
+        if self._loop is not None:
             self._loop.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Look at the model before the step."""
-        if isinstance(self._loop, CompiledLoop):
+        if self._loop is not None:
             self._loop.before_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Add the row of a step, or of those that were executed as one."""
-        if isinstance(self._loop, CompiledLoop) and self.watch is not None and logs and "loss" in logs:
+        if self._loop is not None and self.watch is not None and logs and "loss" in logs:
             self._loop.after_step(self.watch, batch, logs["loss"])
 
     def on_test_end(self, logs: Any = None) -> None:

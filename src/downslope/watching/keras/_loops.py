@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -48,6 +48,55 @@ def _examples(model: Any) -> float:
     return float(getattr(tracker, "count", 0.0))
 
 
+class TrainingLoop(Protocol):
+    """A training as its callback sees it: what it is told, and what it says of itself."""
+
+    step: int | None  # the steps so far; None where the instrument counts them
+    evaluated: float  # rows of the last evaluation; 0 where Keras does not say
+
+    def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
+        """Return what looks into the training."""
+        ...
+
+    def begin_epoch(self) -> None:
+        """Take note of a new epoch."""
+        ...
+
+    def before_step(self) -> None:
+        """Take note of a step that is about to begin."""
+        ...
+
+    def after_step(self, watch: Watch, batch: int, mean: float) -> None:
+        """Take note of a step; `mean` is of the losses of the epoch so far."""
+        ...
+
+    def count_evaluated(self) -> None:
+        """Count the rows of the evaluation that has ended."""
+        ...
+
+    def end(self) -> None:
+        """Give the model back what it had."""
+        ...
+
+
+def loop_of(
+    model: Callable[[], Any], take: Callable[[Any], None], batches: int | None, sample: tuple[Any, Any] | None
+) -> TrainingLoop:
+    """Return the loop of a training by its backend.
+
+    Args:
+        model: the function that returns the model with its weights as they are now.
+        take: what takes a loss.
+        batches: batches in an epoch; None where that is not known.
+        sample: inputs and targets of the looks; None for no looks.
+    """
+    built = model()
+    is_torch = keras_itself().backend.backend() == "torch"
+    if is_torch and _takes_a_step_a_batch(built) and not built.jit_compile:
+        return TorchLoop(built, take)
+    return CompiledLoop(model, batches, sample)
+
+
 class TorchLoop:
     """A training on PyTorch: the model passes its losses on, and its optimizer steps as one of PyTorch's.
 
@@ -56,16 +105,10 @@ class TorchLoop:
         take: what takes a loss.
     """
 
-    step = None  # the instrument counts them
+    step: int | None = None  # the instrument counts them
 
     def __init__(self, model: Any, take: Callable[[Any], None]) -> None:
         self._model, self._take, self.evaluated = model, take, 0.0
-
-    @staticmethod
-    def suits(model: Any) -> bool:
-        """Tell whether a model trains in this way."""
-        is_torch = keras_itself().backend.backend() == "torch"
-        return is_torch and _takes_a_step_a_batch(model) and not model.jit_compile
 
     def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument:
         """Return what looks into the training, and have the model pass its losses on."""
@@ -104,6 +147,15 @@ class TorchLoop:
         object.__setattr__(model, "compute_loss", passed_on)
         object.__setattr__(optimizer, "apply", stepped)
         return module, shown
+
+    def begin_epoch(self) -> None:
+        """Do nothing: the losses are those of the steps."""
+
+    def before_step(self) -> None:
+        """Do nothing: the graph of the step is looked at."""
+
+    def after_step(self, watch: Watch, batch: int, mean: float) -> None:
+        """Do nothing: the optimizer says when it steps."""
 
     def count_evaluated(self) -> None:
         """Count the rows of the evaluation that has ended."""
