@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from frameworks.torch_steps import take_step
 from needing import needs
 
 import downslope as ds
@@ -72,6 +73,51 @@ def test_a_loss_is_known_however_it_is_written(name: str) -> None:
     assert (ending.name, ending.from_logits, ending.output) == (known, logits, output)
     if ending.targets is not None and not ending.targets.is_floating_point():
         assert torch.equal(ending.targets, y)
+
+
+# Of each activation the function and its largest slope.
+BENDS: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "relu": (functional.relu, 1.0),
+    "tanh": (torch.tanh, 1.0),
+    "sigmoid": (torch.sigmoid, 0.25),
+    "gelu": (functional.gelu, 1.0),
+    "gelu by tanh": (lambda z: functional.gelu(z, approximate="tanh"), 1.0),
+    "silu": (functional.silu, 1.0),
+    "softplus": (functional.softplus, 1.0),
+    "elu": (functional.elu, 1.0),
+    "selu": (functional.selu, 1.7581),
+    "leaky": (lambda z: functional.leaky_relu(z, 0.1), 1.0),
+    "next to relu": (lambda z: functional.leaky_relu(z, 0.001), 1.0),
+    "hardtanh": (functional.hardtanh, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", BENDS)
+def test_statistics_of_a_layer_are_those_of_its_units(name: str) -> None:
+    """Mean, deviation and scatter within units, the share of small slopes, and that of units with no other."""
+    bend, steepest = BENDS[name]
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(5, 24), nn.Linear(24, 3))
+    with torch.no_grad():
+        model[0].bias.copy_(torch.linspace(-9, 9, 24))
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    x, y = torch.randn(32, 5), torch.randint(3, (32,))
+    watch = ds.watch(model, optimizer, every=1, curvature_every=0)
+    take_step(watch, optimizer, functional.cross_entropy(model[1](bend(model[0](x))), y))
+    columns = watch.close().layer_columns
+    z = model[0](x).detach().double().requires_grad_()
+    results = bend(z)
+    (slopes,) = torch.autograd.grad(results.sum(), z)
+    results, flat = results.detach().numpy(), (slopes.abs() < 0.01 * steepest).numpy()
+    expected = {
+        "activation_mean": results.mean(),
+        "activation_deviation": results.std(),
+        "activation_variation": np.sqrt(results.var(axis=0).mean()),
+        "saturated_share": flat.mean(),
+        "dead_share": flat.all(axis=0).mean(),
+    }
+    for column, value in expected.items():
+        assert columns[column][0, 0] == pytest.approx(value, rel=1e-4, abs=1e-6), column
 
 
 def test_the_noise_scale_is_that_of_the_gradients_of_examples() -> None:

@@ -51,8 +51,12 @@ def _examples(model: Any) -> float:
 class TrainingLoop(Protocol):
     """A training as its callback sees it: what it is told, and what it says of itself."""
 
-    step: int | None  # the steps so far; None where the instrument counts them
     evaluated: float  # rows of the last evaluation; 0 where Keras does not say
+
+    @property
+    def step(self) -> int | None:
+        """The steps so far; None where the instrument counts them."""
+        ...
 
     def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
         """Return what looks into the training."""
@@ -105,7 +109,7 @@ class TorchLoop:
         take: what takes a loss.
     """
 
-    step: int | None = None  # the instrument counts them
+    step = None  # the instrument counts them
 
     def __init__(self, model: Any, take: Callable[[Any], None]) -> None:
         self._model, self._take, self.evaluated = model, take, 0.0

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from downslope.watching.torch._inflow import is_input, reached_by_data
+from downslope.watching.torch._inflow import accumulates, is_input, reached_by_data, unread_parts
 from downslope.watching.torch._library import Node
 from downslope.watching.torch._nodes import (
     ACTIVATIONS,
@@ -47,6 +47,8 @@ class Graph:
         readers: of each node, what reads it.
         parameters: the parameter of each accumulating node, by name; None for one of another model.
         from_data: the nodes that data reach; the others are made of parameters alone.
+        wiring: the operation of each node and the numbers of what it reads, by which an equal graph is known.
+        layout: that of the last graph, if that is wired like this one.
     """
 
     nodes: tuple[Node, ...]
@@ -54,6 +56,8 @@ class Graph:
     readers: Mapping[Node, list[Node]]
     parameters: Mapping[Node, str | None]
     from_data: frozenset[Node]
+    wiring: tuple[Any, ...] = ()
+    layout: GraphLayout | None = None
 
     @property
     def reached(self) -> frozenset[str]:
@@ -110,13 +114,19 @@ class GraphLayer:
         return count
 
 
-def read_graph(root: Node, names: Mapping[int, str], buffers: Collection[int] = ()) -> Graph:
+def read_graph(
+    root: Node,
+    names: Mapping[int, str],
+    buffers: Callable[[], Collection[int]] = frozenset,
+    last: GraphLayout | None = None,
+) -> Graph:
     """Return the graph behind a node.
 
     Args:
         root: the node of the loss.
         names: the names of the model's parameters by the `id` of each.
-        buffers: where the constants of the model lie in memory.
+        buffers: the function that returns where the constants of the model lie in memory.
+        last: the layout of the last graph: what data reach is the same in one that is wired like it.
     """
     operands: dict[Node, tuple[Node | None, ...]] = {}
     readers: dict[Node, list[Node]] = {}
@@ -126,9 +136,8 @@ def read_graph(root: Node, names: Mapping[int, str], buffers: Collection[int] = 
         node = waiting.pop()
         if node in operands or node in parameters:
             continue
-        variable = getattr(node, "variable", None)
-        if variable is not None:
-            parameters[node] = names.get(id(variable))
+        if accumulates(node):
+            parameters[node] = names.get(id(node.variable))
             continue
         sources = tuple(
             None if source is None or is_input(source, names) else source for source, _ in node.next_functions
@@ -140,7 +149,12 @@ def read_graph(root: Node, names: Mapping[int, str], buffers: Collection[int] = 
                 waiting.append(source)
     # Nodes are numbered as they are made, which is the order of the forward pass.
     nodes = tuple(sorted(operands, key=lambda node: node._sequence_nr()))
-    return Graph(nodes, operands, readers, parameters, reached_by_data(nodes, operands, readers, buffers))
+    numbers: dict[Node | None, Any] = {node: number for number, node in enumerate(nodes)}
+    numbers |= parameters | {None: None}
+    wiring = tuple((type(node), *map(numbers.__getitem__, operands[node])) for node in nodes)
+    if last is not None and last.wiring == wiring:
+        return Graph(nodes, operands, readers, parameters, frozenset(nodes[n] for n in last.from_data), wiring, last)
+    return Graph(nodes, operands, readers, parameters, reached_by_data(nodes, operands, readers, buffers()), wiring)
 
 
 def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[list[GraphLayer], list[dict[str, Any]]]:
@@ -175,37 +189,44 @@ def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[li
 
 
 class GraphLayout(NamedTuple):
-    """The layers of a graph, with the numbers of their nodes in place of these.
+    """What was read from a graph, with the numbers of nodes in place of these.
 
     Args:
-        wiring: the name of each node and the numbers of what it reads, by which an equal graph is known.
+        wiring: that of the graph.
+        from_data: the nodes that data reach.
         layers: each layer, the number of its product and that of its activation.
         nested: what is used in loops and recurrences.
+        unread: parts that only unknown operations use, and the name of one of these.
     """
 
     wiring: tuple[Any, ...]
+    from_data: tuple[int, ...]
     layers: tuple[tuple[GraphLayer, int, int | None], ...]
     nested: list[dict[str, Any]]
+    unread: Mapping[str, str]
 
 
 def read_layers_again(
-    graph: Graph, shapes: Mapping[str, tuple[int, ...]], last: GraphLayout | None
+    graph: Graph, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[list[GraphLayer], list[dict[str, Any]], GraphLayout]:
     """Return the layers as `read_layers` does, without a search where the graph is wired like the last one."""
-    numbers: dict[Any, Any] = {node: number for number, node in enumerate(graph.nodes)} | dict(graph.parameters)
-    wiring = tuple((type(node), *map(numbers.get, graph.operands[node])) for node in graph.nodes)
-    if last is not None and last.wiring == wiring:
+    last = graph.layout
+    if last is not None:
         layers = [
             dataclasses.replace(layer, node=graph.nodes[product], active=None if act is None else graph.nodes[act])
             for layer, product, act in last.layers
         ]
         return layers, last.nested, last
     layers, nested = read_layers(graph, shapes)
+    numbers: dict[Any, int] = {node: number for number, node in enumerate(graph.nodes)}
     kept = tuple(
         (dataclasses.replace(layer, node=None, active=None), numbers[layer.node], numbers.get(layer.active))
         for layer in layers
     )
-    return layers, nested, GraphLayout(wiring, kept, nested)
+    rounds = (node for entry in nested if "length" in entry for node in loops_of(graph, shapes, *entry["leaves"]))
+    unread = unread_parts(graph, shapes, {*(layer.node for layer in layers), *rounds})
+    from_data = tuple(numbers[node] for node in graph.nodes if node in graph.from_data)
+    return layers, nested, GraphLayout(graph.wiring, from_data, kept, nested, unread)
 
 
 def loops_of(graph: Graph, shapes: Mapping[str, tuple[int, ...]], leaf: str) -> list[Node]:

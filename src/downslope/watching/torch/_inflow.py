@@ -30,10 +30,17 @@ _DOTS = ("DotBackward0", "VdotBackward0")
 _JOINS = frozenset({"CatBackward0", "StackBackward0", "WhereBackward0", "ExpandBackward0", "IndexPutBackward0"})
 
 
+def accumulates(node: Node) -> bool:
+    """Tell whether a node accumulates the gradient by a tensor; other nodes are slow to ask for its `variable`."""
+    return name_of(node) == "AccumulateGrad"
+
+
 def is_input(node: Node, names: Mapping[int, str]) -> bool:
     """Tell whether a node accumulates the gradient by data, such as the points of a differential equation."""
-    variable = getattr(node, "variable", None)
-    return variable is not None and id(variable) not in names and not isinstance(variable, torch.nn.Parameter)
+    if not accumulates(node):
+        return False
+    variable = node.variable
+    return id(variable) not in names and not isinstance(variable, torch.nn.Parameter)
 
 
 def reached_by_data(

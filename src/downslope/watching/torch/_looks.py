@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from downslope.watching.torch._curvature import inner_products, noise_scale
 from downslope.watching.torch._ending import LossEnding, read_ending
 from downslope.watching.torch._graph import (
@@ -27,9 +29,8 @@ from downslope.watching.torch._graph import (
     read_layers_again,
     values_of_norm,
 )
-from downslope.watching.torch._inflow import unread_parts
 from downslope.watching.torch._library import Node, Tensor, torch
-from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS, applied
+from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS, applied, where
 from downslope.watching.torch._scores import score_of
 
 COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
@@ -47,7 +48,9 @@ class Sight:
         nested: what is used in loops and recurrences, as facts.
         ending: how the step ends.
         reached: the parts that the loss has a derivative by.
-        statistics: shape (layers, columns).
+        sums: of each layer the mean, the distance of its units' means from it, that of its numbers from these, and the
+            shares that are flat; shape (layers · columns,).
+        sizes: of how many numbers and means of units the distances are, shape (layers, 2).
         gradients: the norm of the gradient by each layer's pre-activation; NaN until it arrives.
         rounds: by leaf of a loop, the norm of the gradient in each of its rounds.
         inputs, targets: rows as the network sees them, or None.
@@ -66,7 +69,8 @@ class Sight:
     nested: list[dict[str, Any]]
     ending: LossEnding
     reached: frozenset[str]
-    statistics: Tensor | None = None
+    sums: Tensor | None = None
+    sizes: np.ndarray | None = None
     gradients: list[Tensor | None] = field(default_factory=list)
     rounds: dict[str, list[Tensor]] = field(default_factory=dict)
     inputs: Tensor | None = None
@@ -84,6 +88,14 @@ class Sight:
     nodes: tuple[Node, ...] = ()
     layout: GraphLayout | None = None
     listen: Callable[[], None] = lambda: None
+
+    def statistics(self, sums: np.ndarray) -> np.ndarray:
+        """Return the statistics of the layers, shape (layers, columns), from their sums on the host."""
+        assert self.sizes is not None
+        table = sums.reshape(-1, len(COLUMNS)).copy()
+        within, between = table[:, 2] / np.sqrt(self.sizes[:, 0]), table[:, 1] / np.sqrt(self.sizes[:, 1])
+        table[:, 1], table[:, 2] = np.hypot(within, between), within
+        return table
 
     def noise_scale(self) -> float | None:
         """Return the noise scale of the dense layers; None where it was not measured."""
@@ -109,7 +121,7 @@ def look(
     noise: bool,
     inputs: Sequence[Tensor] = (),
     layout: GraphLayout | None = None,
-    buffers: Collection[int] = (),
+    buffers: Callable[[], Collection[int]] = frozenset,
 ) -> Sight | None:
     """Look at a step, between forward and backward; None where there is no graph, or a compiled one.
 
@@ -121,22 +133,22 @@ def look(
         noise: whether what the noise scale needs is wanted.
         inputs: what the model was called with in this step, if that was seen.
         layout: that of the last look, which saves the search.
-        buffers: where the constants of the model lie in memory.
+        buffers: the function that returns where the constants of the model lie in memory.
     """
     root = loss.grad_fn
     if root is None:
         return None
-    graph = read_graph(root, names, buffers)
+    graph = read_graph(root, names, buffers, layout)
     if graph.holds("CompiledFunction"):
         return None
     shapes = {name: tuple(part.shape) for name, part in parts.items()}
-    layers, nested, layout = read_layers_again(graph, shapes, layout)
+    layers, nested, layout = read_layers_again(graph, shapes)
     sight = Sight(layers, nested, read_ending(root, graph), graph.reached)
     _end_layers(sight)
-    rounds = (node for entry in nested if "length" in entry for node in loops_of(graph, shapes, *entry["leaves"]))
-    sight.unread = unread_parts(graph, shapes, {*(layer.node for layer in layers), *rounds})
-    sight.normalised = any(name_of(node) in NORMS for node in graph.nodes)
-    sight.normalised_over = [count for node in graph.nodes if (count := values_of_norm(node)) is not None]
+    sight.unread = layout.unread
+    norms = [node for node in graph.nodes if name_of(node) in NORMS]
+    sight.normalised = bool(norms)
+    sight.normalised_over = [count for node in norms if (count := values_of_norm(node)) is not None]
     with torch.no_grad():
         _complete(sight, parts)
         targets = sight.ending.targets
@@ -185,43 +197,46 @@ def _end_layers(sight: Sight) -> None:
 
 def _take_statistics(sight: Sight, graph: Graph, parts: Mapping[str, Tensor]) -> None:
     """Take the statistics of all layers."""
-    rows = [_of_layer(layer, graph, parts, sight.examples) for layer in sight.layers]
-    if rows:
-        sight.positions = [positions for _, positions in rows]
-        sight.statistics = torch.stack([numbers for numbers, _ in rows])
+    if not sight.layers:
+        return
+    unknown = torch.full((), math.nan, device=next(iter(parts.values())).device)
+    rows = [_of_layer(layer, graph, parts, sight.examples, unknown) for layer in sight.layers]
+    sight.positions = [positions for _, _, positions in rows]
+    sight.sizes = np.array([sizes for _, sizes, _ in rows], float)
+    sight.sums = torch.stack([number for numbers, _, _ in rows for number in numbers])
 
 
 def _of_layer(
-    layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor], examples: int | None
-) -> tuple[Tensor, int | None]:
-    """Return the statistics of a layer, and how often each of its units occurs in an example, if that is known."""
-    unknown = torch.full((len(COLUMNS),), math.nan, device=next(iter(parts.values())).device)
+    layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor], examples: int | None, unknown: Tensor
+) -> tuple[list[Tensor], tuple[int, int], int | None]:
+    """Return the sums of a layer, of how many numbers and means they are, and how often a unit occurs in an example."""
+    nothing: tuple[list[Tensor], tuple[int, int], None] = [unknown] * len(COLUMNS), (1, 1), None
     try:
         saved, flat, whole = _outward(layer, graph, parts)
     except RuntimeError:  # changed in place since, or freed
-        return unknown, None
+        return nothing
     if saved is None or not saved.dim() or not saved.numel() or saved.dtype.is_complex:
-        return unknown, None
+        return nothing
     units = layer.units
     # Of the first rows alone, which are examples, or examples at their positions.
     positions = max(saved.numel() * whole // (units * examples * len(saved)), 1) if units and examples else None
-    axis = _unit_axis(layer, saved)
     numbers = saved.float()
-    unknown = unknown[0]
     # The variance in all is that within units and that between their means; `var` takes several times as long.
     centres = numbers.mean(0)
-    within, mean = (numbers - centres).square_().mean(), centres.mean()
-    variation, deviation = within.sqrt(), (within + (centres - mean).square().mean()).sqrt()
-    shares = [unknown, unknown]
+    mean = centres.mean()
+    sums = [mean, torch.dist(centres, mean), torch.dist(numbers, centres), unknown, unknown]
     if flat is not None:
+        axis = _unit_axis(layer, saved)
         others = [other for other in range(flat.dim()) if other != axis]
-        dead = flat.all(others) if axis is not None and others else None
-        shares = [flat.float().mean(), shares[1] if dead is None else dead.float().mean()]
-    return torch.stack([mean, deviation, variation, *shares]), positions
+        shares = flat.mean(others) if axis is not None and others else None
+        sums[3] = (flat if shares is None else shares).mean()
+        if shares is not None:
+            sums[4] = where(torch.ge, shares, 1.0).mean()
+    return sums, (numbers.numel(), centres.numel()), positions
 
 
 def _outward(layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None, int]:
-    """Return what a layer's activation makes of some rows, and where its slope is flat; None each; and all rows."""
+    """Return what a layer's activation makes of some rows, and 1 where its slope is flat; None each; and all rows."""
     if layer.active is not None:
         kept = getattr(layer.active, ACTIVATIONS[name_of(layer.active)].attribute).detach()
         is_result = ACTIVATIONS[name_of(layer.active)].is_result
@@ -298,9 +313,9 @@ def _product(layer: GraphLayer, parts: Mapping[str, Tensor], most: int = _FEW) -
 def _take_inputs(sight: Sight, graph: Graph, parts: Mapping[str, Tensor], rows: bool, called: Sequence[Tensor]) -> None:
     """Take what the first layers read, and rows of it with their targets where they are certain to belong together."""
     numbers = [source.detach() for source in _first_inputs(sight, graph)]
-    squares = [_some(source).float().square().mean() for source in numbers if source.is_floating_point()]
+    squares = [_mean_square(_some(source)) for source in numbers if source.is_floating_point()]
     if squares and len(squares) == len(numbers):
-        sight.input_size = torch.stack(squares).mean()
+        sight.input_size = torch.stack(squares).mean() if len(squares) > 1 else squares[0]
     ending, examples = sight.ending, sight.examples
     if not rows or examples is None or ending.targets is None:
         return
@@ -314,6 +329,10 @@ def _take_inputs(sight: Sight, graph: Graph, parts: Mapping[str, Tensor], rows: 
         return
     sight.inputs = inputs.float().reshape(examples, -1).clone()
     sight.targets = ending.targets.detach().reshape(examples, *ending.targets.shape[1:]).clone()
+
+
+def _mean_square(tensor: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(tensor, dtype=torch.float32).square() / max(tensor.numel(), 1)
 
 
 def _first_inputs(sight: Sight, graph: Graph) -> list[Tensor]:
@@ -396,7 +415,7 @@ def _arrival(sight: Sight, index: int) -> Callable[[tuple[Tensor, ...]], None]:
         # Nothing that goes wrong here may reach the backward pass.
         with contextlib.suppress(Exception):
             if gradients[0] is not None and sight.gradients[index] is None:
-                sight.gradients[index] = torch.linalg.vector_norm(gradients[0], dtype=torch.float32).detach()
+                sight.gradients[index] = torch.linalg.vector_norm(gradients[0].detach(), dtype=torch.float32)
 
     return arrive
 

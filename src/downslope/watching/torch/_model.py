@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -65,6 +66,7 @@ class Parts:
         for optimizer in optimizers:
             own = (index.get(id(tensor)) for group in optimizer.param_groups for tensor in group["params"])
             self._of[id(optimizer)] = [number for number in own if number is not None]
+        self._kept: list[Tensor] = []  # the weights before a step; the memory is used again at the next look
         stepped = {number for numbers in self._of.values() for number in numbers}
         self.owned = sorted(stepped)
         self._others = [number for number in range(len(self.tensors)) if number not in stepped]
@@ -89,25 +91,38 @@ class Parts:
 
     def norms(self, tensors: Sequence[Tensor]) -> Tensor:
         """Return the norm of each tensor, shape (parts,)."""
-        return torch.stack(norms_of([tensor.detach() for tensor in tensors]))
+        with torch.no_grad():
+            return torch.stack(norms_of(tensors))
 
     def sample(self) -> list[Tensor]:
-        """Return a copy of the weights; of more than are kept in memory, every k-th number of the large parts."""
-        step = -(-self.size // MOST_WEIGHTS)
-        if step <= 1:
-            return [tensor.detach().clone() for tensor in self.tensors]
-        return [_every(tensor.detach(), step).clone() for tensor in self.tensors]
+        """Return a copy of the weights; of more than are kept in memory, every k-th number of the large parts.
 
-    def moves(self, before: Sequence[Tensor]) -> Tensor:
-        """Return how far each part moved since a copy was taken, shape (parts,); of a sample, by what is in it."""
-        step = -(-self.size // MOST_WEIGHTS)
-        now = [tensor.detach() for tensor in self.tensors]
+        It holds until the next one is taken, or `moves` is called.
+        """
         with torch.no_grad():
-            moved = torch._foreach_sub(list(before), [_every(x, step) for x in now] if step > 1 else now)
-            norms = self.norms(moved)
-        if step <= 1:
+            now = self._sampled()
+            is_alike = [*map(_kind, self._kept)] == [*map(_kind, now)]
+            if is_alike and not hasattr(now[0], "to_local"):  # a shard
+                torch._foreach_copy_(self._kept, now)
+            else:
+                self._kept = [tensor.clone() for tensor in now]
+        return self._kept
+
+    def _sampled(self) -> list[Tensor]:
+        step = -(-self.size // MOST_WEIGHTS)
+        return self.tensors if step <= 1 else [_every(tensor.detach(), step) for tensor in self.tensors]
+
+    def moves(self, before: list[Tensor]) -> Tensor:
+        """Return how far each part moved since a copy was taken, shape (parts,); of a sample, by what is in it.
+
+        The copy is overwritten.
+        """
+        with torch.no_grad():
+            torch._foreach_sub_(before, self._sampled())
+            norms = self.norms(before)
+        if self.size <= MOST_WEIGHTS:
             return norms
-        shares = [math.sqrt(x.numel() / max(kept.numel(), 1)) for x, kept in zip(now, before, strict=True)]
+        shares = [math.sqrt(x.numel() / max(kept.numel(), 1)) for x, kept in zip(self.tensors, before, strict=True)]
         return norms * torch.tensor(shares, dtype=norms.dtype, device=norms.device)
 
     def gradient_norms(self, optimizer: Optimizer) -> Tensor:
@@ -119,8 +134,9 @@ class Parts:
         if id(optimizer) == self._first:
             numbers = [*numbers, *self._others]
         gradients = [self.tensors[number].grad for number in numbers]
-        if len(numbers) == len(self.tensors) and not self._others and all(g is not None for g in gradients):
-            norms = torch.stack(norms_of(gradients))  # type: ignore[arg-type]
+        arrived = [gradient for gradient in gradients if gradient is not None]
+        if len(arrived) == len(self.tensors) and not self._others:
+            norms = torch.stack(norms_of(arrived))
             return norms if numbers == sorted(numbers) else norms[torch.tensor(np.argsort(numbers))]
         like = self.tensors[0]
         each = [torch.full((), math.nan, device=like.device)] * len(self.tensors)
@@ -141,6 +157,10 @@ class Parts:
         return _copied(largest["lr"])
 
 
+_kind = operator.attrgetter("shape", "dtype", "device")
+_storage = operator.attrgetter("dtype", "device", "layout")
+
+
 def _every(tensor: Tensor, step: int) -> Tensor:
     """Return every k-th number of a tensor, unless it is small."""
     return tensor if tensor.numel() < _SMALL else tensor.reshape(-1)[::step]
@@ -155,8 +175,7 @@ def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
     if not tensors:
         return []
     first = tensors[0]
-    plain = all(t.dtype == first.dtype and t.device == first.device and t.layout == torch.strided for t in tensors)
-    if plain:
+    if first.layout == torch.strided and len(set(map(_storage, tensors))) == 1:
         wide = first.dtype if first.dtype in (torch.float32, torch.float64) else torch.float32
         return list(torch._foreach_norm(tensors, 2, dtype=None if wide == first.dtype else wide))
     return [torch.linalg.vector_norm(_dense(tensor), dtype=torch.float32) for tensor in tensors]

@@ -72,6 +72,31 @@ class FetchedSteps(NamedTuple):
     skipped: np.ndarray
 
 
+class HostCopies:
+    """The numbers of looks on the host, in one transfer from each device.
+
+    Args:
+        steps: the steps that were looked at.
+    """
+
+    def __init__(self, steps: Sequence[StepRecord]) -> None:
+        tensors = [tensor for step in steps for tensor in (step.sizes, step.norms, step.updates)]
+        for sight in (sight for step in steps for sight in step.sights):
+            tensors += [sight.sums, sight.score, sight.classes, sight.recalls, *sight.gradients]
+        known = {id(tensor): tensor for tensor in tensors if tensor is not None}
+        self._arrays: dict[int, np.ndarray] = {}
+        for device in {tensor.device for tensor in known.values()}:
+            own = {key: tensor for key, tensor in known.items() if tensor.device == device}
+            numbers = torch.cat([tensor.reshape(-1) for tensor in own.values()]).double().cpu().numpy()
+            begin = 0
+            for key, tensor in own.items():
+                self._arrays[key] = numbers[begin : begin + tensor.numel()].reshape(tensor.shape)
+                begin += tensor.numel()
+
+    def __getitem__(self, tensor: Tensor) -> np.ndarray:
+        return self._arrays[id(tensor)]
+
+
 class Recorder:
     """Makes rows, looks and facts of what was kept of steps.
 
@@ -101,6 +126,7 @@ class Recorder:
         self._unread: dict[str, str] = {}  # parts that no layer was read from, and the operation that uses each
         self._notes: list[str] = []
         self._skipped = 0
+        self._host = HostCopies(())
         self.start: list[Tensor] | None = None  # the weights before the first step, until they are fetched
 
     def add(self, steps: Sequence[StepRecord], notes: Sequence[str]) -> None:
@@ -114,10 +140,13 @@ class Recorder:
             start = self.start or None
             self._rows.name_parts(self._parts.labels, {} if start is None else self._parts.arrays(start))
             self.start = []
+        looks = [step for step in steps if step.sizes is not None or step.sights]
+        self._host = HostCopies(looks)
         if steps:
             self._add_steps(steps, self._fetched(steps))
-            self._add_looks([step for step in steps if step.sizes is not None or step.sights])
+            self._add_looks(looks)
         self._renew(steps, notes)
+        self._host = HostCopies(())
 
     def _fetched(self, steps: Sequence[StepRecord]) -> FetchedSteps:
         """Return the numbers of steps, in a few transfers."""
@@ -224,7 +253,7 @@ class Recorder:
         self._rows.add_looks(
             [step.number for step in steps],
             {
-                column: np.stack([nothing if norms is None else norms.double().cpu().numpy() for norms in each])
+                column: np.stack([nothing if norms is None else self._host[norms] for norms in each])
                 for column, each in parts.items()
             },
             layers if names else {},
@@ -237,13 +266,13 @@ class Recorder:
         many = len(step.losses) if len(step.sights) == 1 else 1
         scale = 1.0 if step.scale is None else float(step.scale)
         for sight in step.sights:
-            table = None if sight.statistics is None else sight.statistics.double().cpu().numpy()
+            table = None if sight.sums is None else sight.statistics(self._host[sight.sums])
             for index, layer in enumerate(sight.layers):
                 arrived = sight.gradients[index] if index < len(sight.gradients) else None
                 row: dict[str, float] = (
                     dict(zip(COLUMNS, table[index].tolist(), strict=True)) if table is not None else {}
                 )
-                row[_GRADIENT] = math.nan if arrived is None else float(arrived) * many / scale
+                row[_GRADIENT] = math.nan if arrived is None else float(self._host[arrived]) * many / scale
                 by_name[layer.name] = row
         return by_name
 
@@ -259,14 +288,14 @@ class Recorder:
                 if sight.inputs is not None and sight.targets is not None:
                     self._seen.add(sight.inputs.cpu().numpy(), _targets(sight.targets))
                 if sight.classes is not None:
-                    self._seen.count(sight.classes.double().cpu().numpy())
+                    self._seen.count(self._host[sight.classes])
                 if sight.recalls is not None:
-                    counts = sight.recalls.double().cpu().numpy()
+                    counts = self._host[sight.recalls]
                     self._recalls.add(counts)
                     if len(step.losses) == 1:  # of several only the first is looked at
                         self._order.add(counts[0])
                 if sight.score is not None:
-                    self._scores.append(sight.score.double().cpu().numpy())
+                    self._scores.append(self._host[sight.score])
                 noise = sight.noise_scale()
                 if noise is not None:
                     self._rows.measure(step.number, {"noise_scale": noise})

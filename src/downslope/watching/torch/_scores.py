@@ -45,9 +45,11 @@ def score_of(ending: LossEnding) -> BatchScore:
 def _of_classes(predictions: Tensor, targets: Tensor, ending: LossEnding) -> BatchScore:
     outputs = ending.outputs or 1
     counted = torch.ones_like(targets, dtype=torch.bool) if ending.ignored is None else targets != ending.ignored
-    classes = _counts(targets, counted, outputs) if outputs <= _MOST_CLASSES else None
     most = max(_FEW, _MOST_NUMBERS // outputs)
-    return _scored(predictions[:most].argmax(1), targets[:most], counted[:most], outputs)._replace(classes=classes)
+    score = _scored(predictions[:most].argmax(1), targets[:most], counted[:most], outputs)
+    if score.recalls is not None and len(targets) <= most:
+        return score._replace(classes=score.recalls[0])
+    return score._replace(classes=_counts(targets, counted[None], outputs)[0] if outputs <= _MOST_CLASSES else None)
 
 
 def _of_binary(predictions: Tensor, targets: Tensor, ending: LossEnding) -> BatchScore:
@@ -76,14 +78,14 @@ def _of_numbers(predictions: Tensor, targets: Tensor) -> BatchScore:
 
 def _scored(guesses: Tensor, wanted: Tensor, counted: Tensor, classes: int) -> BatchScore:
     """Return the score of guesses of classes."""
-    right = (guesses == wanted) & counted
-    sums = torch.stack([right.sum(), counted.sum()]).float()
+    sets = torch.stack([counted, (guesses == wanted) & counted])
     if classes > _MOST_RECALLS:
-        return BatchScore(sums)
-    return BatchScore(sums, recalls=torch.stack([_counts(wanted, rows, classes) for rows in (counted, right)]))
+        return BatchScore(sets.sum(1).flip(0).float())
+    recalls = _counts(wanted, sets, classes)
+    return BatchScore(recalls.sum(1).flip(0), recalls=recalls)
 
 
-def _counts(classes: Tensor, counted: Tensor, many: int) -> Tensor:
-    """Return how many of the rows that count are of each class."""
-    counts = torch.zeros(many, device=classes.device)
-    return counts.scatter_add_(0, classes.clamp(0, many - 1), counted.float())
+def _counts(classes: Tensor, sets: Tensor, many: int) -> Tensor:
+    """Return how many rows of each class are in each set of rows; `sets` as (sets, rows)."""
+    counts = torch.zeros((len(sets), many), device=classes.device)
+    return counts.scatter_add_(1, classes.clamp(0, many - 1).expand(len(sets), -1), sets.float())

@@ -234,7 +234,7 @@ class TorchInstrument:
             noise=due,
             inputs=called,
             layout=self._layout,
-            buffers={buffer.data_ptr() for buffer in self._model.buffers()},
+            buffers=lambda: {buffer.data_ptr() for buffer in self._model.buffers()},
         )
         self._layout = None if sight is None else sight.layout
         if sight is not None and step.number == 0 and self._parts.size > MOST_WEIGHTS:
