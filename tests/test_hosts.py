@@ -110,8 +110,8 @@ def test_two_processes_of_one_number_are_told_apart():
         thread.start()
     for thread in threads:
         thread.join()
-    assert any("a process came as 1 of 3, and there is a process 1 already" in error for error in errors)
-    assert any("a process came as 2 of 4, and process 0 waits for 3" in error for error in errors)
+    assert any("a process joined as 1 of 3, and there is a process 1 already" in error for error in errors)
+    assert any("a process joined as 2 of 4, and process 0 waits for 3" in error for error in errors)
 
 
 SLURM = {"SLURM_STEP_NODELIST": "node[07-09]", "SLURM_NTASKS": "16", "SLURM_PROCID": "3", "SLURM_JOB_ID": "4097"}
@@ -144,8 +144,8 @@ def test_launchers_tell_where_processes_meet(environment, meeting):
         ((), "neither SLURM nor MPI nor a variable says the coordinator and the hosts and the number"),
         (("node1", 2, 0), "the coordinator is a host and a port, not 'node1'"),
         (("node1:5600", 2, 2), "there is no process 2 among 2 processes"),
-        (("node1:5600", 0, 0), "hosts must be a whole number from 1 up"),
-        (("node1:5600", 2, -1), "number must be a whole number from 0 up"),
+        (("node1:5600", 0, 0), "hosts must be a whole number of at least 1"),
+        (("node1:5600", 2, -1), "number must be a whole number of at least 0"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(monkeypatch, arguments, message):

@@ -152,7 +152,7 @@ class Choice:
             return value
         if self.kind == "devices" and isinstance(value, str):
             if value != "all":
-                raise SettingError(f'{self.name} is a whole number from 1 up or "all", not {described(value)}')
+                raise SettingError(f'{self.name} is a whole number of at least 1, or "all", not {described(value)}')
             return value
         if self.kind in ("whole", "batch", "devices"):
             return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1), self.most)
@@ -176,7 +176,7 @@ def _sizes(name: str, value: Any) -> tuple[int, ...]:
         return tuple(whole(name, size) for size in several)
     except SettingError:
         raise SettingError(
-            f"{name} must be whole numbers from 1 up, not {described(value)}", hint=f"for example {name}=(64, 64)"
+            f"{name} must be whole numbers of at least 1, not {described(value)}", hint=f"for example {name}=(64, 64)"
         ) from None
 
 

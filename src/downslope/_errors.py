@@ -201,7 +201,7 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
     is_whole = isinstance(number, numbers.Integral) and not isinstance(number, bool) and kind != "m"
     value = int(number) if is_whole else None
     if value is None or value < least or (most is not None and value > most):
-        span = f"from {least} up" if most is None else f"from {least} to {most}"
+        span = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise SettingError(f"{name} must be a whole number {span}, not {described(number)}")
     if value > _LARGEST:
         raise SettingError(f"{name} is too large: {value}")

@@ -60,7 +60,7 @@ def join_hosts(coordinator: str | None = None, hosts: int | None = None, number:
     if coordinator is None or hosts is None or number is None:
         missing = [n for n, v in (("coordinator", coordinator), ("hosts", hosts), ("number", number)) if v is None]
         raise SettingError(
-            f"neither SLURM nor MPI nor a variable says the {' and the '.join(missing)} of this process",
+            f"neither SLURM, MPI nor an environment variable gives the {' and the '.join(missing)} of this process",
             hint='for example join_hosts("node1:5600", hosts=2, number=0), and number=1 in the other process',
         )
     if number >= hosts:

@@ -232,9 +232,9 @@ def _receive(address: tuple[str, int], hosts: int, wait: float) -> tuple[Peers, 
             missing = ", ".join(str(number) for number in range(hosts) if number not in names)
             if now > until:
                 for connection in connections.values():
-                    _tell(connection, {"refused": f"of {hosts} processes, {missing} did not come"}, last=True)
+                    _tell(connection, {"refused": f"processes {missing} of {hosts} did not connect"}, last=True)
                 raise DownslopeError(
-                    f"of {hosts} processes, {missing} did not join within {wait:g} s", hint="see their output"
+                    f"processes {missing} of {hosts} did not join within {wait:g} s", hint="see their output"
                 )
             if now - reminded > _REMIND:
                 print(f"downslope: waiting for processes {missing} of {hosts}", file=sys.stderr, flush=True)
@@ -254,7 +254,7 @@ def _receive(address: tuple[str, int], hosts: int, wait: float) -> tuple[Peers, 
                     why = f"there is a process {number} already" if is_second else f"process 0 waits for {hosts}"
                     _tell(
                         connection,
-                        {"refused": f"a process came as {number} of {hello.get('hosts')}, and {why}"},
+                        {"refused": f"a process joined as {number} of {hello.get('hosts')}, and {why}"},
                         last=True,
                     )
                     continue
@@ -291,7 +291,7 @@ def _visit(address: tuple[str, int], number: int, hosts: int, wait: float) -> tu
     if not answer or "refused" in answer:
         connection.close()
     if "refused" in answer:
-        raise SettingError(str(answer["refused"]), hint="each process needs its own number, from 0 up")
+        raise SettingError(str(answer["refused"]), hint="each process needs its own number, counted from 0")
     if not answer:
         raise DownslopeError("process 0 ended while the others were joining", hint="see its output")
     connection.settimeout(None)

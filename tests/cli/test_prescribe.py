@@ -98,8 +98,8 @@ def test_right_after_a_training(capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([*FORMULA, "--seeds", "1"], "seeds must be a whole number from 2 up"),
-        ([*FORMULA, "--trainings", "0"], "trainings must be a whole number from 1 up"),
+        ([*FORMULA, "--seeds", "1"], "seeds must be a whole number of at least 2"),
+        ([*FORMULA, "--trainings", "0"], "trainings must be a whole number of at least 1"),
         ([*FORMULA, "--remedies", "all"], "No such option"),
         (["f(x) = x²", "--learning-rate", "1.1"], "start"),
         (["f(x) = x²", "--start", "x=1", "--method", "adm"], "did you mean 'adam'?"),

@@ -52,7 +52,7 @@ def test_bad_tables_are_told_by_row_and_column(tmp_path, text: str, told: str) -
     [
         ("hauses.csv", "no file"),
         ({"size": [1, 2], "price": [1]}, "has 1 rows"),
-        ({"size": [[1, 3], [2, 4]], "price": [1, 2]}, "one number a row"),
+        ({"size": [[1, 3], [2, 4]], "price": [1, 2]}, "one number per row"),
         ({}, "no columns"),
         ({"size": [], "price": []}, "no rows"),
         (3.0, "not float"),

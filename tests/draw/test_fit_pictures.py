@@ -452,7 +452,7 @@ def test_the_command_draws_with_the_same_options(
     assert run([*words, "--plot", "t.png", "--picture", "region:a,b", "--grey"]) == 0
     capsys.readouterr()
     for wrong, message in (
-        (["--dpi", "300"], "--dpi is of a picture, and no --plot names its file"),
+        (["--dpi", "300"], "--dpi applies to a picture; name its file with --plot"),
         (["--plot", "t.png", "--picture", "profle"], "did you mean profile?"),
         (["--plot", "t.png", "--picture", "profile", "--log", "x"], "has no --log"),
         (["--plot", "t.png", "--size", "3"], "width and a height"),

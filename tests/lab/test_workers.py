@@ -314,7 +314,7 @@ def test_a_job_that_hangs_is_cut_off(tmp_path: Path) -> None:
             task, process = await begun(workers, tmp_path / "began", "asleep", seconds=100)
             reply = await task
             assert (reply.status, told(reply)["error"]["kind"]) == (503, "LimitError")
-            assert "stood still for 0.6 seconds" in told(reply)["error"]["message"]
+            assert "made no progress for 0.6 seconds" in told(reply)["error"]["message"]
             await until(lambda: not alive(process))
 
     run(test())

@@ -79,7 +79,7 @@ def test_the_call_that_is_written_does_the_same() -> None:
         ({"learning_rate": 0.1}, "begin is a mapping with the number of first steps"),
         (15, "begin is a mapping with the number of first steps"),
         ({"steps": 40}, "begin must have fewer steps than the training, 40; it has 40"),
-        ({"steps": 0}, "steps of the beginning must be a whole number from 1 up"),
+        ({"steps": 0}, "steps of the beginning must be a whole number of at least 1"),
         ({"steps": 5, "hidden": (3,)}, "begin cannot change hidden"),
         ({"steps": 5, "seed": 3}, "begin cannot change seed"),
         ({"steps": 5, "revive": "no"}, "revive is true or false, not 'no'"),

@@ -142,7 +142,7 @@ def test_the_task_decides_if_it_is_given():
     assert examples((x, [0.5, 1.5] * 10), task="classes").encoding.target.categories == (0.5, 1.5)
     with pytest.raises(SettingError, match="did you mean 'classes'"):
         examples((x, x), task="class")
-    with pytest.raises(DataError, match="20 different labels in 20 rows are no classes"):
+    with pytest.raises(DataError, match="20 different labels in 20 rows are not classes"):
         examples((x, x / 7), task="classes")
 
 

@@ -167,7 +167,7 @@ def test_missing_cells_are_filled_dropped_or_named(frame: pl.DataFrame, tmp_path
         ({}, {"begin": {"steps": 5}}, "begin does not apply to rows that are streamed"),
         ({}, {"target": None}, "the target of rows that are streamed is the name of a column"),
         ({}, {"validation": 1.5}, "lies between 0 and 1"),
-        ({"y": pl.lit("text ") + pl.col("number").cast(str)}, {}, "different labels in .* rows are no classes"),
+        ({"y": pl.lit("text ") + pl.col("number").cast(str)}, {}, "different labels in .* rows are not classes"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(

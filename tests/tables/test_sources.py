@@ -101,9 +101,9 @@ def test_columns_that_cannot_be_used_are_refused_where_they_are() -> None:
     frame = pandas.DataFrame(np.c_[X, Y, Y], columns=["x", "y", "y"])
     with pytest.raises(ds.DataError, match="2 columns have the name 'y': columns 2 and 3"):
         ds.fit("y = a + b x", frame)
-    with pytest.raises(ds.DataError, match=r"column 'y' must be one number a row, not an array of shape \(4, 2\)"):
+    with pytest.raises(ds.DataError, match=r"column 'y' must be one number per row, not an array of shape \(4, 2\)"):
         ds.fit("y = a + b x", {"x": X, "y": np.c_[Y, Y]})
-    with pytest.raises(ds.DataError, match="one number a row"):
+    with pytest.raises(ds.DataError, match="one number per row"):
         ds.read_table({"y": np.c_[Y, Y]})
 
 

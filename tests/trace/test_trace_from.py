@@ -78,7 +78,7 @@ def test_how_it_ended_follows_from_the_loss() -> None:
     [
         ({"steps": {"los": [1.0]}}, "did you mean 'loss'"),
         ({"steps": {"loss": ["a"]}}, "holds numbers"),
-        ({"steps": {"loss": [[1.0], [2.0]]}}, "one number a row"),
+        ({"steps": {"loss": [[1.0], [2.0]]}}, "one number per row"),
         ({"steps": {"step": [2, 1], "loss": [1.0, 2.0]}}, "ascend"),
         ({"steps": {"step": [0.5, 1], "loss": [1.0, 2.0]}}, "whole numbers"),
         ({"steps": {"loss": [1.0, 2.0], "gradient_norm": [1.0]}}, "has 1 rows"),

@@ -187,7 +187,7 @@ def _drawing(picture: str, plot: Path | None, shown: dict[str, Any], look: dict[
     first = next(iter(chosen | look), None if picture == "fit" else "picture")
     if plot is None and first is not None:
         option = "no-statistics" if first == "statistics" else "no-grid" if first == "grid" else first.replace("_", "-")
-        raise ds.SettingError(f"--{option} is of a picture, and no --plot names its file", hint="--plot fit.png")
+        raise ds.SettingError(f"--{option} applies to a picture; name its file with --plot", hint="--plot fit.png")
     if chosen and name not in _OF_DATA:
         raise ds.SettingError(f"the picture {name} has no --log, --over, --own-scale and --no-statistics")
     of = [part.strip() for part in parameters.split(",") if part.strip()]
@@ -198,7 +198,8 @@ def _check(result: ds.Fit | ds.GroupedFit, derive: Any, out: Path | None, predic
     """Raise for options that this fit does not have."""
     if isinstance(result, ds.GroupedFit) and derive:
         raise ds.SettingError(
-            "--derive is not for groups that are fitted side by side", hint="share a parameter, or fit fewer groups"
+            "--derive does not apply to groups that are fitted separately",
+            hint="share a parameter, or fit fewer groups",
         )
     if out is not None and predict is not None:
         check_out(out, predict)

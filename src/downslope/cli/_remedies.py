@@ -31,9 +31,9 @@ _NOT_FOR_RATES = (
     "train",
     without=_NOT_FOR_RATES,
     method="How to step; gradient descent, or adam for a network.",
-    steps="Of the whole run; 100, or 2000 for a network.",
+    steps="Steps of the whole run; 100, or 2000 for a network.",
     tolerance="Stop when the norm of the gradient falls to this.",
-    batch="Examples of a step; 32.",
+    batch="Examples per step; 32.",
 )
 def find_rate(
     subject: Subject,

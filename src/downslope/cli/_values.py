@@ -146,7 +146,7 @@ def sizes(text: str, option: str) -> tuple[int, ...]:
     for piece in pieces:
         if not piece.isdecimal() or int(piece) < 1:
             raise ds.SettingError(
-                f"{option}: {piece!r} is not a whole number from 1 up", hint=f"for example {option} 64,64"
+                f"{option}: {piece!r} is not a whole number of at least 1", hint=f"for example {option} 64,64"
             )
     return tuple(int(piece) for piece in pieces)
 
@@ -171,7 +171,7 @@ def devices(text: str, option: str, example: int = 4) -> int | Literal["all"]:
         return "all"
     if not text.strip().isdecimal() or int(text) < 1:
         raise ds.SettingError(
-            f"{option} is a whole number from 1 up, or all; not {text!r}", hint=f"for example {option} {example}"
+            f"{option} is a whole number of at least 1, or all; not {text!r}", hint=f"for example {option} {example}"
         )
     return int(text)
 

@@ -72,7 +72,7 @@ def activations(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) 
     if axes is None:
         whole = f", {len(shown)} of {len(trace.layer_names)} layers" if len(shown) < len(trace.layer_names) else ""
         upper[0].figure.suptitle(
-            f"What the units of each layer give out, from input to output{whole}", x=0.01, ha="left", fontsize=11
+            f"Outputs of the units of each layer, from input to output{whole}", x=0.01, ha="left", fontsize=11
         )
     return panels
 

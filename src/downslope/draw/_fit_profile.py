@@ -242,7 +242,7 @@ def _pair(result: Fit, first: str | None, second: str | None) -> tuple[str, str]
     if first is not None and second is not None:
         return first, second
     if len(result.free) < 2:
-        raise SettingError(f"a region is of two parameters, but only {', '.join(result.free) or 'none'} is free")
+        raise SettingError(f"a region needs two free parameters, but only {', '.join(result.free) or 'none'} is free")
     strength = np.abs(np.nan_to_num(result.correlation)) - 2 * np.eye(len(result.free))
     named = first if first is not None else second
     if named is None:

@@ -22,14 +22,14 @@ _MOST_COLUMNS = 150
 _MOST_NAMES = 16
 _DEEPEST = 1e-20  # of the largest norm: what lies lower has the lowest colour
 _COLOURS, _NOTHING, _UNKNOWN = "cividis", "#e3b7ad", "#eef1f4"
-_NO_GRADIENT = "pale red: none, or less than the numbers hold"
+_NO_GRADIENT = "pale red: zero, or too small to be represented"
 _LATE = 4  # the last quarter of the looks stands for the end
 
 USUAL = 1e-3  # of a step to the weights it changes
 _MOST_POINTS = 80
 _MOST_FAINT = 2000
 _LAST_LOOKS = 5
-_MEANT = "dashed: a thousandth, about usual; far more undoes learning, far less is hardly any"
+_MEANT = "dashed: 0.001, a typical size; far longer steps undo learning, far shorter hardly learn"
 
 
 @picture(

@@ -200,8 +200,8 @@ def slice(
     function, trace = inputs.objective_of(objective), inputs.trace_of(trace, "slice")
     if function.names is not None and set(function.names) != set(trace.part_names):
         raise PointError(
-            f"the trace is of {', '.join(trace.part_names)}, and {function.read_as} is not",
-            hint="slice the objective that was minimised",
+            f"the trace has the parts {', '.join(trace.part_names)}, and {function.read_as} has others",
+            hint="pass the objective that was minimised",
         )
     if reach is not None and (isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < np.inf):
         raise SettingError(f"reach must be a finite number above 0, not {described(reach)}")

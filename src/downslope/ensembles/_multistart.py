@@ -298,7 +298,7 @@ def sentence_on_valleys(result: Multistart) -> str:
     lost = _lost(result)
     lowest = result.lowest
     if lowest is None:
-        return f"None of {starts} descents ended at a finite place.{lost}"
+        return f"None of {starts} descents ended at a finite point.{lost}"
     poles = [basin for basin in result.basins if basin.kind == "pole"]
     if poles:
         return _at_poles(result, poles) + lost

@@ -144,8 +144,8 @@ class PlainFitChoices(DescendingFitChoices, ExecutorChoices, total=False):
         LossName,
         Choice(
             "linear",
-            "The loss: linear (least squares); huber, soft-L1 or cauchy, which give outliers less weight; or the "
-            "likelihoods poisson, for counts, and binomial, for shares of trials whose numbers are the weights.",
+            "The loss: linear (least squares); huber, soft-L1 or cauchy, which give outliers less weight; or "
+            "the likelihoods poisson, for counts, and binomial, for shares of trials whose numbers are the weights.",
             "fit",
         ),
     ]

@@ -147,9 +147,7 @@ def _nesting(simpler: Fit, richer: Fit) -> tuple[str, bool]:
     return f"not known: the richer model has no {lacking}, so AICc decides", False
 
 
-_RISES = (
-    "none: the richer fit has the larger squares, so the simpler model is no special case of it, or it is not at rest"
-)
+_RISES = "none: the richer fit has the larger squares, so it does not contain the simpler model, or has not converged"
 
 
 def _reproduces(richer: Fit, simpler: Fit) -> bool:

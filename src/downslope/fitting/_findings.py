@@ -217,7 +217,7 @@ def _outlying(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
         {"rows": list(rows)},
         "a t test of a residual against the fit to the other rows, at 1 % for all rows together",
         last,
-        causes=("a slip in the table", "errors with heavy tails", "a model that fails there"),
+        causes=("a wrong number in the table", "errors with heavy tails", "a model that fails there"),
         remedies=("look at the row", "loss=huber", "leave the row out, and say so"),
     )
 

@@ -39,14 +39,14 @@ def function_equation(
     name = getattr(function, "__name__", type(function).__name__)
     name = "f" if name == "<lambda>" else name
     if measured is None:
-        raise SettingError(f"{name} is the model; which column did you measure?", hint=_EXAMPLE)
+        raise SettingError(f"{name} is the model, but no measured column is named", hint=_EXAMPLE)
     if not isinstance(measured, str):
         raise SettingError(f"y is a column's name or a formula of columns, not {described(measured)}", hint=_EXAMPLE)
     arguments, defaults = _arguments(name, function)
     columns = tuple(argument for argument in arguments if argument in table and argument not in defaults)
     parameters = tuple(argument for argument in arguments if argument not in columns)
     if not columns:
-        close = next((f": did you mean {nearest(a, table)} by {a}?" for a in arguments if nearest(a, table)), "")
+        close = next((f"; did you mean {nearest(a, table)} for {a}?" for a in arguments if nearest(a, table)), "")
         raise FormulaError(
             f"no argument of {name}({', '.join(arguments)}) is a column; the table has {listed(list(table))}{close}",
             hint="name an argument after the column that it receives",

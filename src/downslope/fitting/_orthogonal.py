@@ -217,7 +217,7 @@ def by_column(sigma_x: Any, right: tuple[str, ...], left: tuple[str, ...], table
     deviations = {}
     for key, value in sigma_x.items():
         if not isinstance(key, str):
-            raise SettingError(f"sigma_x is by column, not by {described(key)}")
+            raise SettingError(f"the keys of sigma_x are names of columns, not {described(key)}")
         name = key if key in right else table.name_of(key)
         if name in left:
             raise SettingError(f"sigma_x: {name} is also on the left side, whose deviations are sigma")

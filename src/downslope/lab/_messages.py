@@ -146,8 +146,8 @@ CLOSING = error_reply(503, "LimitError", "The lab is closing.")
 LOST = error_reply(
     503,
     "LimitError",
-    "The process that computed this ended, most likely for want of memory.",
-    hint="Ask for fewer steps or variables; a new process is there already.",
+    "The process that computed this ended, most likely for lack of memory.",
+    hint="Ask for fewer steps or variables; a new process has already started.",
 )
 NOT_STARTED = error_reply(
     503,

@@ -276,7 +276,7 @@ class Office:
             key = request.get("table")
             table = None if key is None else self.tables.get(str(key))
             if key is not None and table is None:
-                yield error_reply(410, "TableGoneError", "The kernel does not have this file, or no more.")
+                yield error_reply(410, "TableGoneError", "The kernel does not have this file, or no longer has it.")
                 return
             visitor = visitor if _VISITOR.fullmatch(visitor) else "a"
             async for reply in self._workers.ask(visitor, path, str(body).encode(), table):

@@ -49,10 +49,10 @@ class Setting:
         """Raise a SettingError for a value out of range; `owner` is the method's name."""
         plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         if self.whole and plain and (value < self.least or value != int(value)):
-            raise SettingError(f"{self.name} of {owner} must be a whole number from {self.least:g} up, not {value}")
+            raise SettingError(f"{self.name} of {owner} must be a whole number of at least {self.least:g}, not {value}")
         if not plain or value < self.least:
             raise SettingError(
-                f"{self.name} of {owner} must be a number from {self.least:g} up, not {described(value)}"
+                f"{self.name} of {owner} must be a number of at least {self.least:g}, not {described(value)}"
             )
         if value >= self.below:
             raise SettingError(

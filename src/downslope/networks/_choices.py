@@ -125,7 +125,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
             "training",
             kind="pairs",
             metavar="NAME=VALUE,…",
-            typed="First steps that are taken otherwise, and how many: steps=100,learning_rate=1.",
+            typed="Settings for the first steps: steps=100,learning_rate=1.",
         ),
     ]
     batch: Annotated[
@@ -310,7 +310,7 @@ class ReplicateChoices(TrainChoices, total=False):
             kind="whole",
             checks=False,
             metavar="N",
-            typed="Train N times with different seeds, and report how far scores depend on the seed.",
+            typed="Train N times with different seeds, and report how much the scores vary.",
         ),
     ]
 

@@ -137,12 +137,12 @@ def far_smaller_rate(case: DescentCase) -> Remedy | None:
 
 def larger_rate(case: DescentCase) -> Remedy | None:
     """Ten times the rate."""
-    return _at_rate(case, case.rate * 10, "ten times as much", "Short steps take as many more.")
+    return _at_rate(case, case.rate * 10, "ten times as much", "The shorter the steps, the more are needed.")
 
 
 def far_larger_rate(case: DescentCase) -> Remedy | None:
     """A hundred times the rate."""
-    return _at_rate(case, case.rate * 100, "a hundred times as much", "Short steps take as many more.")
+    return _at_rate(case, case.rate * 100, "a hundred times as much", "The shorter the steps, the more are needed.")
 
 
 def rate_for_the_way(case: DescentCase) -> Remedy | None:
@@ -151,7 +151,7 @@ def rate_for_the_way(case: DescentCase) -> Remedy | None:
     if not to_go or not taken:
         return None
     why = f"{number(to_go)} steps were still to go after {taken}; at this rate half of {taken} would do."
-    return _at_rate(case, case.rate * 2 * (to_go + taken) / taken, "for the way that is left", why)
+    return _at_rate(case, case.rate * 2 * (to_go + taken) / taken, "for the remaining distance", why)
 
 
 def _at_rate(case: DescentCase, rate: float, which: str, why: str) -> Remedy | None:

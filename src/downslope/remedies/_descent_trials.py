@@ -74,7 +74,7 @@ def of_plan(
     if plan.objective.batched is not None:
         raise SettingError(
             "this is the plan of a training, which is judged on rows held back",
-            hint="prescribe for what `train` returned",
+            hint="pass what `train` returned",
         )
     most = (_BUDGET if descents is None else descents) * max(plan.steps, _FEWEST)
     with progress_bar(progress, most) as show, crew_of(executor, plan) as crew:
@@ -233,7 +233,7 @@ class _Descended:
             return []
         self.cost.spent += lowest.evaluations
         start = at(plan.start, np.array([float(f"{value:.6g}") for value in coordinates(lowest.point)]))
-        why = "The lowest place that a search found which hops from valley to valley (Wales and Doye 1997)."
+        why = "The lowest point found by a search that hops from valley to valley (Wales and Doye 1997)."
         return [dataclasses.replace(at_start(self._case, start, why), symptom=symptom)]
 
     def _more(self) -> tuple[OtherStart, ...]:

@@ -39,7 +39,7 @@ def relu(case: TrainingCase) -> Remedy | None:
     """Rectified hidden units, with weights that suit them."""
     if not case.hidden or case.activations == {"relu"}:
         return None
-    why = "A relu passes gradients whole where it is on (Glorot, Bordes and Bengio 2011)."
+    why = "A relu passes gradients unchanged where it is active (Glorot, Bordes and Bengio 2011)."
     return Remedy("relu", why, {"activation": "relu", "initialisation": "auto"}, "gradient_per_layer")
 
 
@@ -97,7 +97,7 @@ def roomy(case: TrainingCase) -> Remedy | None:
     if not widths or min(widths) >= _ROOMY:
         return None
     why = "What follows a layer is a function of its units alone."
-    return Remedy(f"at least {_ROOMY} units a hidden layer", why, {"least_units": _ROOMY}, "training_score")
+    return Remedy(f"at least {_ROOMY} units per hidden layer", why, {"least_units": _ROOMY}, "training_score")
 
 
 def suited_output(case: TrainingCase) -> Remedy | None:
@@ -166,7 +166,7 @@ def smaller_batch(case: TrainingCase) -> Remedy | None:
     size = int(min(max(case.noise_scale or _SMALL, _SMALLEST), _SMALL))
     if batch is not None and batch <= size:
         return None
-    why = "What a larger batch than the noise scale adds is lost, and the noise of small ones leads to flatter valleys"
+    why = "Examples beyond the noise scale add nothing, and the noise of small ones leads to flatter valleys"
     references = "(McCandlish et al. 2018; Keskar et al. 2017)."
     return Remedy(f"batches of {size}", f"{why} {references}", {"batch": size}, "training_score")
 
@@ -248,5 +248,5 @@ def more_steps(case: TrainingCase) -> Remedy | None:
     if case.trace.last_step < case.steps:
         return None
     steps = max(4 * case.steps, _FEWEST)
-    why = "The loss was still falling; this costs as many times as much."
+    why = "The loss was still falling; the cost grows in proportion."
     return Remedy(f"{steps} steps", why, {"steps": steps}, "training_score")

@@ -76,13 +76,13 @@ def _saved(folder: str | Path, parts: Mapping[str, Any]) -> tuple[Setup, Trace]:
     if "asked" not in trace.facts:
         raise SettingError(
             f"{folder} does not hold the setup of its run",
-            hint="a formula is prescribed for as a plan: ds.prescribe(ds.plan(formula, start, …))",
+            hint="prescribe takes a formula as a plan: ds.prescribe(ds.plan(formula, start, …))",
         )
     lost = [name for name in trace.facts["asked"]["untold"] if name not in _PARTS]
     if lost:
         raise SettingError(
             f"{folder} does not hold the {lost[0]} of its run",
-            hint="prescribe for a setup with it: ds.prescribe(ds.Setup.of(model, data, …))",
+            hint="pass a setup with it: ds.prescribe(ds.Setup.of(model, data, …))",
         )
     return Setup.from_plain(trace.facts["asked"], **parts), trace
 
@@ -98,8 +98,8 @@ def _trained(run: Any) -> tuple[Setup, Trace]:
         return run.setup, run.trace
     if isinstance(run, Trace):
         raise SettingError(
-            "a trace is a record, and cannot be run again",
-            hint="prescribe for its plan: ds.prescribe(ds.plan(formula, start, …)), or for the training",
+            "a trace is only a record and cannot be run again",
+            hint="pass its plan: ds.prescribe(ds.plan(formula, start, …)), or for the training",
         )
     raise SettingError(
         f"prescribe takes a plan or a training, not {described(run)}"

@@ -60,7 +60,9 @@ def _other_rate(case: TrainingCase, factor: float) -> Remedy | None:
     if not math.isfinite(case.rate):
         return None
     rate = two_digits(case.rate * factor)
-    why = "Steps overshoot while αλ exceeds the method's bound." if factor < 1 else "Short steps take as many more."
+    too_long = "Steps overshoot while αλ exceeds the method's bound."
+    too_short = "The shorter the steps, the more are needed."
+    why = too_long if factor < 1 else too_short
     return Remedy(f"rate {number(rate)}", why, {"learning_rate": rate}, _rate_quantity(case, rate))
 
 
@@ -211,7 +213,7 @@ def _usual(case: TrainingCase, rate: float, normalisation: str) -> Remedy | None
     why = "Each coordinate steps by about the rate (Kingma and Ba 2015)."
     bundled = [Remedy(f"Adam at {number(rate)}", why, steps, "training_score", key=adam.__name__)]
     if not case.setup.is_foreign and case.layers:
-        why = "A relu passes gradients whole where it is on (Glorot, Bordes and Bengio 2011)."
+        why = "A relu passes gradients unchanged where it is active (Glorot, Bordes and Bengio 2011)."
         bundled.append(Remedy("relu", why, {"activation": "relu"}, "gradient_per_layer", key="relu"))
         bundled.append(replace(drawn_anew(case), key="suited_weights"))
         if normalisation != "none":

@@ -82,7 +82,7 @@ class InputColumn:
             )
         close = nearest(text, self.categories)
         raise DataError(
-            f"{cell_name(row, self.name)}: {text!r} is none of its {len(self.categories)} categories",
+            f"{cell_name(row, self.name)}: {text!r} is not one of its {len(self.categories)} categories",
             hint=f"did you mean {close}?" if close else f"they are {listed(self.categories)}",
         )
 

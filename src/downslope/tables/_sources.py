@@ -298,7 +298,7 @@ def _array(name: str, values: Any) -> np.ndarray:
     try:
         plain = unmasked(values)
     except ValueError:
-        raise DataError(f"the rows of column {name!r} are not of one shape") from None
+        raise DataError(f"the rows of column {name!r} differ in shape") from None
     if plain.dtype.kind == "c":
         refuse_complex(name, plain)
         plain = np.real(plain)
@@ -307,7 +307,7 @@ def _array(name: str, values: Any) -> np.ndarray:
     if plain.ndim == 2 and plain.shape[1] == 1:  # a column as linear algebra writes it
         plain = plain[:, 0]
     if plain.ndim != 1:
-        raise DataError(f"column {name!r} must be one number a row, not an array of shape {plain.shape}")
+        raise DataError(f"column {name!r} must be one number per row, not an array of shape {plain.shape}")
     return plain
 
 
@@ -339,4 +339,4 @@ def series_of(name: str, values: Sequence[Any]) -> polars.Series:
     try:
         return polars.Series(name, values, strict=False)
     except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError):
-        raise DataError(f"column {name}: the cells are not of one kind") from None
+        raise DataError(f"column {name}: the cells are of different kinds") from None

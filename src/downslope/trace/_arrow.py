@@ -250,7 +250,7 @@ def _dtype(field: _Table) -> np.dtype:
         return np.dtype(f"{'i' if field.table(3).number(1, _BYTE) else 'u'}{bits // 8}")
     if kind == _FLOAT and (precision := field.table(3).number(0, _SHORT)) in _FLOATS:
         return np.dtype(_FLOATS[precision])
-    raise StreamFormatError(f"a column is of type {kind}, which is no number")
+    raise StreamFormatError(f"a column is of type {kind}, which is not a number")
 
 
 @functools.lru_cache(maxsize=64)

@@ -141,7 +141,7 @@ class Fields:
 
     def whole(self, name: str, least: int = 0) -> int:
         """Return a whole number."""
-        return self.checked(name, lambda value: is_whole(value, least), f"a whole number from {least} up")
+        return self.checked(name, lambda value: is_whole(value, least), f"a whole number of at least {least}")
 
     def text(self, name: str) -> str:
         """Return a text."""

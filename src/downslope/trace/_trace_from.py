@@ -70,7 +70,7 @@ def trace_from(
     unknown = next((name for name in table if name not in (*_OF_STEPS, "value")), None)
     if unknown is not None:
         raise _no_such(
-            f"column of the steps {unknown!r}", unknown, _OF_STEPS, "what whole sets score is in evaluations"
+            f"column of the steps {unknown!r}", unknown, _OF_STEPS, "scores over whole sets belong in evaluations"
         )
     recorded, gaps = _recorded(table)
     metrics = _evaluated(_columns(evaluations, "evaluations"), gaps)
@@ -134,14 +134,14 @@ def _cells(column: ColumnLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     else:
         series: Any = column
         entries = list(series.to_list() if hasattr(series, "to_list") else series)
-        # pandas has a missing value of its own, which is no number and equals nothing.
+        # pandas has a missing value of its own, which is not a number and equals nothing.
         missing = np.array([entry is None or type(entry).__name__ == "NAType" for entry in entries], dtype=bool)
         try:
             numbers = np.array([math.nan if gap else entry for entry, gap in zip(entries, missing, strict=True)], float)
         except (TypeError, ValueError):
-            raise SettingError(f"the column {name} holds numbers, and there is something else in it") from None
+            raise SettingError(f"the column {name} must hold only numbers") from None
     if numbers.ndim != 1:
-        raise SettingError(f"the column {name} has one number a row, and here it has the shape {numbers.shape}")
+        raise SettingError(f"the column {name} must be one number per row, not an array of shape {numbers.shape}")
     return numbers, missing
 
 
@@ -236,7 +236,7 @@ def _point(
     arrays = {str(name): np.asarray(leaf) for name, leaf in point.items()}
     text = next((name for name, leaf in arrays.items() if leaf.dtype.kind not in "biuf"), None)
     if text is not None:
-        raise SettingError(f"the {what} holds numbers by part, and {text} is something else")
+        raise SettingError(f"the {what} must map parts to numbers, and {text} holds something else")
     if parts and tuple(arrays) != parts:
         raise SettingError(f"the {what} has the parts {', '.join(arrays)}, and the columns those of {', '.join(parts)}")
     return arrays

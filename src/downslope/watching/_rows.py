@@ -105,7 +105,7 @@ class WatchedRows:
         last = self.last_step
         if len(steps) and (np.any(np.diff(steps) <= 0) or steps[0] <= (-1 if last is None else last)):
             hint = f"the last row is of step {last}" if last is not None else "the first step is 0, or later"
-            raise SettingError(f"steps ascend, and {steps[0]} came", hint=hint)
+            raise SettingError(f"steps must ascend, but the next row is of step {steps[0]}", hint=hint)
         self.claim()
         known = {name: np.asarray(columns[name], float) for name in ("value", *STEP_COLUMNS) if name in columns}
         self._steps.append({"step": steps, **known})

@@ -213,7 +213,7 @@ class Watch:
         odd = next((name for name in numbers if not name.startswith(("training_", "validation_"))), None)
         if odd is not None:
             raise SettingError(
-                f"evaluations are of training or validation, and {odd!r} says neither", hint=f"validation_{odd}=…"
+                f"evaluations begin with training_ or validation_, not {odd!r}", hint=f"validation_{odd}=…"
             )
         data = dict(self._rows.facts.get("data") or {})
         if self._instrument is not None and not any(name.startswith("training_") for name in numbers):

@@ -49,8 +49,8 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     return training_finding(
         evidence,
         DEAD_UNITS,
-        f"In {listed(names)} up to {number(100 * worst)} % of the units give the same for every example, {since}: no "
-        "gradient reaches their weights.",
+        f"In {listed(names)} up to {number(100 * worst)} % of the units give the same output for every example, "
+        f"{since}: no gradient reaches their weights.",
         "half of a layer's units flat on every example of a batch",
         numbers={"dead_share": worst},
         parts=names,

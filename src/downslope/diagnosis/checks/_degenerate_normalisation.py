@@ -10,7 +10,7 @@ DEGENERATE_NORMALISATION = Symptom(
     "degenerate_normalisation",
     Severity.PROBLEM,
     order=56,
-    meaning="A mean and a deviation that are normalised by are those of one value, or of very few.",
+    meaning="A normalisation takes its mean and deviation over a single value, or over very few.",
     quantity="values_normalised_over",
     remedies=("layer_normalisation", "larger_batch"),
 )

@@ -93,8 +93,8 @@ def _to_go(evidence: Evidence) -> str:
     if evidence.searches_line:
         return f"More steps are needed {target}."
     if not evidence.end.is_bowl and evidence.end.spectrum is not None:
-        return "The curvature here is not yet that of a bowl, so the steps to go cannot be foreseen."
-    return "How many more steps are needed cannot be foreseen from here."
+        return "The curvature here is not yet that of a bowl, so the remaining steps cannot be estimated."
+    return "How many more steps are needed cannot be estimated from here."
 
 
 def _too_coarse(evidence: Evidence) -> str:

@@ -14,7 +14,7 @@ TOO_FEW_ROWS = Symptom(
     "too_few_rows",
     Severity.PROBLEM,
     order=16,
-    meaning="The score is so unsure that it says little, or it is that of rows which the weights can learn by heart.",
+    meaning="The score is too uncertain to say much, or the weights can memorise the training rows.",
     quantity="score_gap",
     remedies=("weight_decay", "dropout", "early_stopping"),
 )
@@ -24,7 +24,7 @@ _GUESS = 0.5  # of it: two errors from guessing, from which a score can hardly b
 _FEWEST = 5  # rows held back; of fewer not even the scatter is known
 _FEW = 30  # rows held back
 _NEARLY = 0.05  # of what there is to gain: rows that are as good as learnt
-# So few rows are learnt by heart by as many weights, and none is left to tell.
+# So few rows are memorised by as many weights, and none is left to tell.
 _BY_HEART = 50
 _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything to learn
 
@@ -38,7 +38,7 @@ _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything 
     ),
 )
 def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
-    """Find a score on rows held back whose error is large, or a score on rows that could be learnt by heart.
+    """Find a score on rows held back whose error is large, or a score on rows that could be memorised.
 
     Quantity: the standard error of the score on rows held back, beside what score or reference gain over guessing; and
     rows beside weights where none are held back. Theory: the error of a share falls with the root of the rows, and a
@@ -116,7 +116,7 @@ def _learnt_alone(evidence: TrainingEvidence, score: float | None, error: float 
     return training_finding(
         evidence,
         TOO_FEW_ROWS,
-        f"{count(rows, 'row')} and {parameters} weights: they are learnt by heart, at {in_words(evidence.metric)} "
+        f"{count(rows, 'row')} and {parameters} weights: they are memorised, at {in_words(evidence.metric)} "
         f"{number(training)}, and rows held back have {number(score)}.",
         f"{_BY_HEART} rows, more rows than weights, or scores within a quarter of the gain of each other",
         numbers={"rows": rows, "parameters": parameters, "training_score": training},

@@ -121,7 +121,7 @@ def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
             "lowest_recall": min(known.values()) if known else None,
             "balanced_accuracy": scores["balanced_accuracy"],
         },
-        causes=("rows that are counted, not classes",),
+        causes=("a loss that counts rows, not classes",),
         remedies=('class_weights="balanced"', "more rows of the rare classes", "a lower threshold for them"),
         problem=problem,
     )

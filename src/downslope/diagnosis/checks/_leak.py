@@ -10,7 +10,7 @@ DATA_LEAK = Symptom(
     "data_leak",
     Severity.PROBLEM,
     order=11,
-    meaning="The score rests on what new rows will not have: its number, its target again, or a copy.",
+    meaning="The score relies on what new rows lack: a row's number, its target among the inputs, or a copy of it.",
     quantity="score_gap",
 )
 

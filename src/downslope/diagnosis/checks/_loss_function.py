@@ -11,7 +11,7 @@ WRONG_LOSS = Symptom(
     "wrong_loss",
     Severity.PROBLEM,
     order=20,
-    meaning="The loss does not compare outputs with targets row by row, does not tell them apart, or has no end.",
+    meaning="The loss does not compare outputs with targets row by row, hardly tells them apart, or has no bound.",
     quantity="training_score",
     remedies=("suited_output", "scaled_targets"),
 )
@@ -126,19 +126,22 @@ def _fault(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
     # A loss function may push its outputs away from a leaf on purpose, as from a negative example.
     compares_sets = unpaired is not None and unpaired < _SAME
     if (facts.get("descent") or 0.0) > _SAME and evidence.network.get("kind") is not None and not compares_sets:
-        return "Moving outputs towards their targets raises the loss: its sign is wrong.", "turn the loss's sign"
+        return (
+            "Moving outputs towards their targets raises the loss: its sign is wrong.",
+            "reverse its sign",
+        )
     gain = facts.get("label_gain")
     if gain is not None and gain < _LITTLE:
         share = f"{number(100 * gain)} % of its range"
         return (
-            f"The loss hardly tells right labels from wrong ones: from the one to the other it changes by {share}.",
+            f"The loss hardly distinguishes right labels from wrong ones: between them it changes by {share}.",
             "a label smoothing of at most 0.2",
         )
     width = facts.get("squeezed")
     if width is not None:
         return (
-            f"The loss squeezes the outputs into a range of {number(width)} before its own softmax, and even sure and "
-            "right outputs cost nearly as much as a guess.",
+            f"The loss squeezes the outputs into a range of {number(width)} before its own softmax, and even confident "
+            "and correct outputs cost nearly as much as a guess.",
             "the same loss of the outputs as they are",
         )
     return None

@@ -25,7 +25,7 @@ OVERFITTING = Symptom(
 _WORTH = 0.02
 _RISEN = 0.2  # of the lowest loss: a rise that is worth mending though the score still gains
 _GAP = 0.1  # between the scores on rows trained on and held back
-# Where the scores lie this far apart, the rows are learnt by heart whatever the losses do, and a rise of so many errors
+# Where the scores lie this far apart, the rows are memorised whatever the losses do, and a rise of so many errors
 # is believed, which chance alone makes more often.
 _WIDE_GAP, _BELIEVED = 0.3, 3.0
 _FEW = 4  # evaluations; of fewer nothing can be said
@@ -83,7 +83,7 @@ def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
         OVERFITTING,
         f"The loss on {where} was lowest at {number(rise.lowest)}, at {evidence.unit} {number(rise.since)}, and is "
         f"{number(rise.last)} now, while that on the rows trained on fell to {number(evidence.course.last)}: the rows "
-        f"are learnt by heart{', after the network that was kept' if is_kept else ''}.{also}",
+        f"are memorised{', after the network that was kept' if is_kept else ''}.{also}",
         "a rise that chance makes in 1 of 100 losses without a trend, and a fiftieth of the whole fall",
         numbers={
             "lowest_validation_loss": rise.lowest,
@@ -128,7 +128,7 @@ def _rise(evidence: TrainingEvidence, name: str, *, is_likely: bool = False) -> 
     Args:
         evidence: the evidence.
         name: of the evaluation.
-        is_likely: whether something else says that the rows are learnt by heart.
+        is_likely: whether something else says that the rows are memorised.
     """
     column = np.asarray(evidence.trace.metrics[name], dtype=float)
     known = np.isfinite(column)

@@ -40,8 +40,8 @@ def shifted_validation(evidence: TrainingEvidence) -> Finding | None:
     return training_finding(
         evidence,
         SHIFTED_VALIDATION,
-        f"The rows held back come from elsewhere: {by} one of them is told from a row for training "
-        f"{number(100 * area)} times in 100, where rows alike make 50.",
+        f"The rows held back differ from the training rows: {by}, the two are told apart "
+        f"{number(100 * area)} times in 100, where chance would be 50.",
         f"an area under the curve of {_AREA}",
         numbers={"shift_auc": near, "shift_column_auc": alone},
         causes=("the end of a sorted table was held back", "rows of another time or another source"),

@@ -217,8 +217,8 @@ class _Composition:
         before = self.formulas[index - 1]
         listed = ", ".join(before.variables) or "none"
         return (
-            f"{formula.read_as} stands for no variable of {before.read_as}, which has {listed}; "
-            "its name may differ only behind formulas of one variable"
+            f"{formula.read_as} defines no variable of {before.read_as}, which has {listed}; "
+            "only after a formula of one variable may its name differ"
         )
 
     def chain(self, by: str | None) -> Chain:

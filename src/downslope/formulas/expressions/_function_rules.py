@@ -33,7 +33,7 @@ RULE_REASONS: dict[str, str] = {
     "inverse_trigonometric": "From the table of inverse trigonometric functions.",
     "hyperbolic": "From the table of hyperbolic functions.",
     "root": "A root is a power with a fraction as its exponent.",
-    "remainder": "A remainder changes as what is divided; at a multiple of the divisor it jumps and has no derivative.",
+    "remainder": "A remainder changes as its dividend does; at multiples of the divisor it jumps.",
     "rounding": "Between two jumps nothing changes; at a jump there is no derivative.",
     "absolute_value": "The slope of |u| is the sign of u; at 0 there is none.",
     "function": "From the table of known functions.",

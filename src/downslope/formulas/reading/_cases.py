@@ -288,7 +288,7 @@ class Cases:
 
     def _comparison(self, token: Token) -> Exception:
         return self._fail(
-            "this is a comparison, an inequality or equation, and no formula",
+            "this is a comparison, an inequality or an equation, not a formula",
             token,
             "write a formula with a condition as {x² if x < 3, 9 otherwise}",
         )

@@ -99,11 +99,13 @@ class Differentiator:
         match tree:
             # x - x has a derivative, but its parts may have none: √(x - x).
             case Call(_, (Sum() as inside,)) | Power(Sum() as inside, Number()) if _cancels(inside):
-                return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} is always the same.")
+                return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} is a constant.")
             case Sum() if _cancels(tree):
-                return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} is always the same.")
+                return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} is a constant.")
             case Name():
-                return self._leaf("variable", tree, UNITY, "x' = 1", f"{self.variable} changes by as much as itself.")
+                return self._leaf(
+                    "variable", tree, UNITY, "x' = 1", f"The derivative of {self.variable} by itself is 1."
+                )
             # -20p² is one constant multiple, as a textbook shows it, not a sign and then a multiple.
             case Negative(Product(factors)) if any(self.variable not in names_in(factor) for factor in factors):
                 return self._product(tree, factors, negative=True)
@@ -141,7 +143,7 @@ class Differentiator:
         gathered = _gathered(moving)
         if len(gathered) < len(moving):
             inner = self.step(product_of(gathered))
-            said = "Equal factors are a power."
+            said = "Equal factors are written as a power."
             return self._step("power", tree, inner.after, [inner], "u·u = u²", said, {"u": gathered[0]})
         if len(gathered) > _MOST_FACTORS:
             half = len(gathered) // 2
@@ -151,7 +153,7 @@ class Differentiator:
         inner = [self.step(factor) for factor in gathered]
         turns = [Product((*gathered[:index], child.after, *gathered[index + 1 :])) for index, child in enumerate(inner)]
         shown = {_LETTERS[index]: factor for index, factor in enumerate(gathered)}
-        said = "Each factor is differentiated in turn while the others stand by."
+        said = "Each factor is differentiated in turn while the others are kept."
         return self._step("product", tree, Sum(tuple(turns)), inner, "(u·v·w)' = u'·v·w + u·v'·w + u·v·w'", said, shown)
 
     def _two_factors(self, tree: Expression, u: Expression, v: Expression) -> DerivationStep:
@@ -159,7 +161,7 @@ class Differentiator:
         first, second = self.step(u), self.step(v)
         after = Sum((Product((first.after, v)), Product((u, second.after))))
         shown = {"u": u, "v": v}
-        said = "Each factor is differentiated in turn while the other stands by."
+        said = "Each factor is differentiated in turn while the other is kept."
         return self._step("product", tree, after, [first, second], "(u·v)' = u'·v + u·v'", said, shown)
 
     def _quotient(self, tree: Expression, u: Expression, v: Expression) -> DerivationStep:
@@ -374,8 +376,8 @@ def _ahead(first: Expression, sign: str, second: Expression) -> Comparison:
 
 
 _LETTERS = "uvwpqr"
-_SIGN = "The sign stands by."
-_CONSTANT = "A constant factor stands by."
+_SIGN = "The sign is kept."
+_CONSTANT = "A constant factor is kept."
 
 
 def _ln(tree: Expression) -> Expression:

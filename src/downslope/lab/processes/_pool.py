@@ -286,7 +286,7 @@ class Workers:
         elif compiled >= limits.compiling:
             self._overrun(job, f"takes longer than {limits.compiling:g} seconds to compile")
         elif now - job.moved >= limits.stalled:
-            self._overrun(job, f"has stood still for {limits.stalled:g} seconds")
+            self._overrun(job, f"has made no progress for {limits.stalled:g} seconds")
         else:
             soon = max(_LEAST_WAIT, min(left, limits.stalled / 4))
             job.timer = self._loop.call_later(soon, self._judge, job)

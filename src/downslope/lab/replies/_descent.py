@@ -236,7 +236,7 @@ def race(fields: dict[str, Any]) -> dict[str, Any]:
     start, over, most = request.start(objective), request.over(objective), max(request.steps, 1)
     methods = list(dict.fromkeys(ds.method(name).name for name in request.names("methods")))
     if not 1 <= len(methods) <= LIMITS.methods:
-        raise RequestError(f"A race is of 1 to {LIMITS.methods} methods.")
+        raise RequestError(f"A race compares 1 to {LIMITS.methods} methods.")
     result = ds.compare(objective, start, methods, steps=most, executor=scheduler())
     return {
         "grid": _common_grid(request, objective, over, start, [entry.trace for entry in result.entries]),

@@ -159,7 +159,7 @@ def _class_weights(fields: Mapping[str, Any]) -> dict[str, Any]:
         weights = [float(weight) for _, _, weight in parts]
     except ValueError:
         raise ds.SettingError(
-            f"{text[:40]!r} are no weights of classes", hint="for example balanced, or 1,20, or no=1,yes=20"
+            f"{text[:40]!r} are not class weights", hint="for example balanced, or 1,20, or no=1,yes=20"
         ) from None
     labels = [label.strip() for label, _, _ in parts if label]
     return {"class_weights": dict(zip(labels, weights, strict=True)) if len(labels) == len(weights) else weights}
@@ -189,5 +189,5 @@ def _more(fields: Mapping[str, Any]) -> dict[str, Any]:
         raise RequestError("validation is a share of the rows.")
     begin = more.get("begin")
     if isinstance(begin, dict) and isinstance(begin.get("steps"), int) and begin["steps"] > LIMITS.network_steps:
-        raise RequestError("A beginning is shorter than the training.")
+        raise RequestError("The first steps must be fewer than those of the whole training.")
     return more

@@ -285,7 +285,7 @@ def units(fields: dict[str, Any]) -> dict[str, Any]:
     why = why_no_graph(setup)
     view = View(setup, fields.get("over"), ratios_of(fields))
     if why or len(view.over) != 2:
-        raise RequestError(why or "A picture of a unit is over two features.")
+        raise RequestError(why or "A picture of a unit needs two features.")
     network = with_weights(setup.task.start, fields.get("weights"))
     passed = network.forward(jax().numpy.asarray(view.inputs(_UNIT_CELLS)), {}, None, training=False)
     layers = []

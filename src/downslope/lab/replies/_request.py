@@ -87,7 +87,7 @@ class PageRequest:
         """The largest number of steps."""
         steps = self._fields.get("steps")
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-            raise RequestError("The number of steps is a whole number from 0 up.")
+            raise RequestError("The number of steps is a whole number of at least 0.")
         if steps > LIMITS.steps:
             raise ds.SettingError(
                 f"the lab takes up to {LIMITS.steps} steps at a time, not {steps}", hint="in Python there is no limit"

@@ -155,7 +155,7 @@ def stages_of(setup: ds.Setup, fields: dict[str, Any]) -> list[Stage]:
     steps = int(setup.choices["steps"])
     ends = [*(step for step, _ in changes), steps]
     if any(last <= first for first, last in itertools.pairwise(ends)):
-        raise RequestError("A rate is used for one step at least.")
+        raise RequestError("A rate is used for at least one step.")
     parts = zip([0, *ends], ends, [rate for _, rate in changes] + [setup.choices["learning_rate"]], strict=False)
     return [
         Stage(setup.changed(learning_rate=rate, steps=end - begin) if changes else setup, begin)

@@ -145,8 +145,8 @@ class _Verbs:
             return None
         table = self._tables.get(str(key))
         if table is None:
-            message = "The lab does not have this file, or no more."
-            raise RefusedError(410, "TableGoneError", message, hint="Give it the file again.")
+            message = "The lab does not have this file, or no longer has it."
+            raise RefusedError(410, "TableGoneError", message, hint="Send the file again.")
         return table
 
 
@@ -203,9 +203,9 @@ class _Following:
     def _counted(self, visitor: str) -> Iterator[None]:
         """Count a follower while the block runs, or refuse one too many."""
         if self._followers.total() >= self._limits.followers:
-            raise RefusedError(503, "LimitError", "As many runs are followed already as the lab can.")
+            raise RefusedError(503, "LimitError", "The lab already follows as many runs as it can.")
         if self._followers[visitor] >= self._limits.followers_per_visitor:
-            raise RefusedError(429, "LimitError", "You follow as many runs already as you can.")
+            raise RefusedError(429, "LimitError", "You already follow as many runs as one visitor can.")
         self._followers[visitor] += 1
         try:
             yield
@@ -319,7 +319,7 @@ def _checked(body: bytes) -> dict[str, Any]:
     except (ValueError, OverflowError) as error:
         raise _bad_request(f"The request is not JSON as it is needed here: {error}"[:200]) from None
     if not isinstance(request, dict):
-        raise _bad_request("The request is JSON, but no object.", 'Send something like {"formula": "x²"}.')
+        raise _bad_request("The request is JSON, but not an object.", 'Send something like {"formula": "x²"}.')
     return request
 
 

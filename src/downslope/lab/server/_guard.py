@@ -247,7 +247,7 @@ class Guard:
         self._check_host(headers)
         self._check_origin(scope, headers)
         if self._crowded():
-            message = "The lab has as many connections open as it can."
+            message = "The lab cannot open more connections."
             raise RefusedError(503, CROWDED, message, hint="Try again in a few seconds.")
         response = self._answer_at_door(scope, headers)
         if response is not None:
@@ -277,7 +277,7 @@ class Guard:
         # Older browsers send no Sec-Fetch headers; Origin catches their foreign requests. "none" is a typed address.
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign or (elsewhere and not _is_link(scope, headers, in_frame=bool(self._address.frames))):
-            raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
+            raise RefusedError(403, "ForbiddenError", "Only the lab's own page may send this request.")
 
     def _answer_at_door(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the response to a request that does not get in; None for one that does."""
@@ -329,7 +329,7 @@ class Guard:
         if scope["method"] == "GET" and not path.startswith(("/api/", "/static/")):
             return self._door.response()
         hint = "Open the whole address that was printed, with its token."
-        return RefusedError(403, "TokenError", "This lab is for those who have its token.", hint=hint).response(path)
+        return RefusedError(403, "TokenError", "This lab requires its token.", hint=hint).response(path)
 
     async def _refuse_body(self, receive: Receive, declared: int, most: int) -> None:
         """Refuse a body whose declared length is too large."""
@@ -384,7 +384,7 @@ async def body_of(receive: Receive, limits: Limits) -> bytes | None:
                 if not message.get("more_body", False):
                     return b"".join(pieces)
     except TimeoutError:
-        raise RefusedError(408, "LimitError", "The request did not come to an end in time.") from None
+        raise RefusedError(408, "LimitError", "The request was not completed in time.") from None
     return None
 
 

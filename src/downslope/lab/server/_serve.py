@@ -119,7 +119,7 @@ def checked_host(name: str) -> str:
     """
     if re.fullmatch(r"([\w-]+(\.[\w-]+)*|\[[0-9a-f:]+\])(:\d{1,5})?", name, re.IGNORECASE) is None:
         hint = "Write it as hub.example.org, or with its port as hub.example.org:8443."
-        raise ds.SettingError(f"{name!r} is no name of a machine.", hint=hint)
+        raise ds.SettingError(f"{name!r} is not a host name.", hint=hint)
     return name.lower().removeprefix("[").replace("]", "") if name.endswith("]") else name.lower()
 
 
@@ -165,7 +165,9 @@ def _listen(host: str, port: int) -> tuple[socket.socket, Address]:
         )[0]
         listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        raise ds.SettingError(f"{host!r} is no address of this machine.", hint="Leave it out for 127.0.0.1.") from error
+        raise ds.SettingError(
+            f"{host!r} is not an address of this machine.", hint="Leave it out for 127.0.0.1."
+        ) from error
     try:
         if os.name == "posix":  # elsewhere this option lets two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -183,7 +185,7 @@ def _refusal(host: str, port: int, reason: OSError) -> ds.SettingError:
         return ds.SettingError(f"Port {port} is taken.", hint="Choose another, or none for one that is free.")
     if reason.errno == errno.EACCES:
         return ds.SettingError(f"Port {port} is not allowed.", hint="Choose one from 1024 on.")
-    return ds.SettingError(f"{host!r} is no address of this machine.", hint="Leave it out for 127.0.0.1.")
+    return ds.SettingError(f"{host!r} is not an address of this machine.", hint="Leave it out for 127.0.0.1.")
 
 
 def _split(host: str) -> tuple[str, int | None]:
@@ -440,8 +442,8 @@ def _checked_token(token: object, address: Address) -> str | None:
     """Return the token of a lab at an address: generated where none was chosen, None where none is wanted."""
     if token is False:
         if not address.loopback:
-            message = f"Other machines reach {address.host}, so that the lab needs a token there."
-            raise ds.SettingError(message, hint="Without one, leave the host out: the lab is then for this machine.")
+            message = f"Other machines reach {address.host}, so the lab needs a token there."
+            raise ds.SettingError(message, hint="Leave out the host, and the lab needs none: it is for this machine.")
         return None
     if token is None or token is True:
         return secrets.token_urlsafe(24)

@@ -109,7 +109,7 @@ def array_in_file(data: str | Path | Table, shape: tuple[int, ...]) -> np.ndarra
         table = read_table(data)
         words = [name for name, kind in table.kinds.items() if kind != "number"]
         if words:
-            raise DataError(f"column {words[0]!r} is not of numbers", hint="the network takes numbers alone")
+            raise DataError(f"column {words[0]!r} does not hold numbers", hint="the network takes only numbers")
         array = np.stack(list(table.values()), axis=1)
     size = math.prod(shape)
     if array.ndim == 0 or math.prod(array.shape[1:]) != size:
@@ -163,7 +163,7 @@ def _cells(values: Any) -> np.ndarray:
     try:
         return np.atleast_1d(unmasked(values))
     except ValueError:
-        raise DataError("the rows of a column are not of one shape") from None
+        raise DataError("the rows of a column differ in shape") from None
 
 
 def _pair(inputs: Any, targets: Any, drop: str | Sequence[str]) -> RawData:
@@ -198,7 +198,7 @@ def _named_targets(targets: Any) -> dict[str, np.ndarray]:
     if array.ndim == 2 and array.shape[1] > 0:
         names = ["target"] if array.shape[1] == 1 else [f"target {number + 1}" for number in range(array.shape[1])]
         return dict(zip(names, array.T, strict=True))
-    raise DataError(f"targets are one number or class a row, or several numbers, not an array of shape {array.shape}")
+    raise DataError(f"targets are one number or class per row, or several numbers, not an array of shape {array.shape}")
 
 
 def array_of(inputs: Any) -> np.ndarray:
@@ -212,7 +212,7 @@ def array_of(inputs: Any) -> np.ndarray:
     try:
         array = unmasked(inputs)
     except ValueError:
-        raise DataError("the rows of inputs are not of one length") from None
+        raise DataError("the rows of inputs differ in length") from None
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim not in {2, 3, 4} or 0 in array.shape:

@@ -138,7 +138,7 @@ _MOST_FEATURES = 12  # of a truth table, which has 4096 rows then
 def holds_every_combination(features: np.ndarray) -> bool:
     """Tell whether rows hold every combination of at least two features that have two values each.
 
-    Then no new row can come, and learning them by heart is learning all that there is.
+    Then there can be no new row, and memorising them is learning all that there is.
 
     >>> holds_every_combination(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]))
     True

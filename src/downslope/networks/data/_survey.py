@@ -339,7 +339,7 @@ class _Seen:
             labels = sorted(_labels(self.labels))
             if names_its_rows(len(labels), rows):
                 raise DataError(
-                    f"column {names[0]}: {len(labels)} different labels in {rows} rows are no classes",
+                    f"column {names[0]}: {len(labels)} different labels in {rows} rows are not classes",
                     hint="predict another column" if is_text else 'task="numbers" predicts numbers',
                 )
             target = Target(names, TWO_CLASSES if len(labels) == 2 else CLASSES, tuple(labels))

@@ -191,7 +191,7 @@ def _several(columns: Columns, task: str | None) -> Read:
             plain = list(columns) == [f"target {number + 1}" for number in range(len(columns))]
             labels = list(range(len(columns))) if plain else list(columns)
             return _read_classes(
-                "target" if plain else ", ".join(columns), labels, values.argmax(axis=1), "A single 1 a row."
+                "target" if plain else ", ".join(columns), labels, values.argmax(axis=1), "A single 1 in each row."
             )
     if task == "classes":
         raise DataError(
@@ -231,7 +231,7 @@ def _classes(name: str, cells: np.ndarray, *, is_chosen: bool) -> Read:
     labels = sorted(set(cell_labels))
     if names_its_rows(len(labels), len(cell_labels)):
         raise DataError(
-            f"column {name}: {len(labels)} different labels in {len(cell_labels)} rows are no classes",
+            f"column {name}: {len(labels)} different labels in {len(cell_labels)} rows are not classes",
             hint='task="numbers" predicts numbers' if cells.dtype != object else "predict another column",
         )
     indices = {label: number for number, label in enumerate(labels)}

@@ -275,7 +275,7 @@ def is_size(layer: Layer, name: str, value: Any) -> int:
 def is_share(layer: Layer, name: str, value: Any) -> float:
     """Return a share in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise SettingError(f"{name} must be a number from 0 up to below 1, not {described(value)}")
+        raise SettingError(f"{name} must be at least 0 and below 1, not {described(value)}")
     return value
 
 

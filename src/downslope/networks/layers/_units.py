@@ -96,7 +96,7 @@ class UnitLayer(Layer):
         self.kernel_shape(inputs)
         outputs = self.result_shape(inputs)
         if self.skip and outputs != self.skipped_shape(inputs):
-            raise SettingError(f"a skip connection needs equal shapes, but this layer makes {outputs} of {inputs}")
+            raise SettingError(f"a skip connection needs equal shapes, but this layer turns {inputs} into {outputs}")
         return outputs
 
     @final

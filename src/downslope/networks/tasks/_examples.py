@@ -239,7 +239,7 @@ def _outputs_of(model: Model, inputs: np.ndarray) -> int:
             hint="an Equinox module maps one example, a Flax NNX module a batch of them",
         ) from error
     if shape[:1] != (2,):
-        raise ObjectiveError(f"the model makes outputs of shape {shape} of two examples", hint="one row for each")
+        raise ObjectiveError(f"the model returns outputs of shape {shape} for two examples", hint="one row for each")
     return int(np.prod(shape[1:]))
 
 

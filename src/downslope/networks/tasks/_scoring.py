@@ -118,7 +118,7 @@ class Score:
         rows = len(_tree.leaves(batch)[0])
         shape = getattr(returned, "shape", ())
         if shape[:1] != (rows,):
-            raise ObjectiveError(f"outputs makes {shape} of {rows} examples", hint="one row for each")
+            raise ObjectiveError(f"outputs returns {shape} for {rows} examples", hint="one row for each")
         read = {atom for equation in closed.jaxpr.eqns for atom in equation.invars if not hasattr(atom, "val")}
         inputs = closed.jaxpr.invars[-len(_tree.leaves(batch)) :]
         reads = tuple(index for index, variable in enumerate(inputs) if variable in read)

@@ -226,5 +226,5 @@ def _notes(roles: Roles, axis: Axis, pieces: int, late: bool, first: int) -> lis
     if pieces > 1:
         notes.append(f"{pieces} runs in one file, the last of which is judged")
     if late:
-        notes.append(f"begins at {axis.unit} {first}, as a run that goes on")
+        notes.append(f"begins at {axis.unit} {first}, as a resumed run does")
     return notes

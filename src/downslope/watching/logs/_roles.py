@@ -229,7 +229,7 @@ def _as_said(log: Log, roles: Roles, names: Mapping[str, str] | None) -> None:
             )
         if role not in _OF_STEPS and not role.startswith(("validation_", "training_")):
             raise SettingError(
-                f"a column of a log is no {role!r}",
+                f"{role!r} is not a role of a column",
                 hint=f"it is {', '.join(_OF_STEPS)}, or an evaluation such as validation_loss or training_accuracy",
             )
         if role == "loss":

@@ -40,7 +40,7 @@ export function mountLayers(page) {
   function showGradients({ head, moments }, norms) {
     const x = d3.scaleBand(d3.range(norms.length), gradients.along).padding(1 - BAR);
     const y = d3.scaleLog(gradientRange(moments), gradients.up);
-    // A bar would begin at the foot of the scale, which is no number: 0 lies infinitely far below it.
+    // A bar would begin at the foot of the scale, which is not a number: 0 lies infinitely far below it.
     const points = norms.map((norm, index) => /** @type {Point} */ ([
       (x(index) ?? 0) + x.bandwidth() / 2, norm !== null && norm > 0 ? y(Math.max(norm, y.domain()[0])) : NaN,
     ]));
