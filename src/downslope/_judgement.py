@@ -108,13 +108,6 @@ class Judgement:
         """Whether the gradient exists, or would with a gap filled."""
         return self.smoothness in ("smooth", "gap")
 
-    @property
-    def is_critical(self) -> bool:
-        """Whether the gradient is zero or does not exist, at a point that has a value or a limit."""
-        if self.smoothness in ("pole", "undefined", "overflow", "jump", "edge") or self.kind == "undefined":
-            return False
-        return self.kind != "slope" or self.smoothness in ("kink", "cusp")
-
     def as_dict(self) -> dict[str, Any]:
         """Return the judgement as plain data; None stands for numbers that are not finite."""
         return plain(dataclasses.asdict(self))

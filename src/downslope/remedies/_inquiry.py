@@ -10,7 +10,7 @@ costs milliseconds, so that nothing is gained by stopping early; trainings are s
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
@@ -19,39 +19,14 @@ import numpy as np
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._trial import Cost, Effect, S, Trial, TrialJob, TrialRun, Yardstick
+from downslope.remedies._trial import Effect, S, Trial, TrialJob, TrialRun, TrialSubject
 
 _PAIRED = 3  # this many of the best are tried two at once
 _AT_STAKE = 3  # of the best, which may come to be proved
 
 
-class Subject(Protocol[S]):
-    """A descent that is to be mended."""
-
-    @property
-    def specification(self) -> S:
-        """The setup or plan as it is."""
-        ...
-
-    @property
-    def yardstick(self) -> Yardstick:
-        """What its runs are judged by."""
-        ...
-
-    @property
-    def own(self) -> float:
-        """Its score."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Its seed."""
-        ...
-
-    @property
-    def cost(self) -> Cost:
-        """What was spent."""
-        ...
+class DescentSubject(TrialSubject[S], Protocol[S]):
+    """A descent to be repaired."""
 
     @property
     def proves(self) -> int:
@@ -67,24 +42,8 @@ class Subject(Protocol[S]):
         """Yield the remedies to try; each further group only where those before fall short."""
         ...
 
-    def changed(self, changes: Mapping[str, Any]) -> S | None:
-        """Return the specification with changes; None where it cannot be built."""
-        ...
-
-    def alike(self, first: S, second: S) -> bool:
-        """Tell whether two specifications run the same."""
-        ...
-
-    def affords(self, specifications: Sequence[S]) -> bool:
-        """Tell whether the budget bears a run of each specification."""
-        ...
-
     def run(self, jobs: Sequence[TrialJob[S]]) -> list[TrialRun | None]:
         """Return the result of each job; None for those that were not run."""
-        ...
-
-    def matters(self, scores: Sequence[float]) -> float:
-        """Return the smallest gain that counts, given the scores that were seen."""
         ...
 
     def falls_short(self, best: TrialRun) -> bool:
@@ -92,7 +51,7 @@ class Subject(Protocol[S]):
         ...
 
 
-def inquire(subject: Subject[S], diagnosis: Diagnosis, seeds: int) -> Prescription:
+def inquire(subject: DescentSubject[S], diagnosis: Diagnosis, seeds: int) -> Prescription:
     """Find what helps: try each remedy once as the run was, then prove the best with seeds not used to choose them.
 
     Args:
@@ -154,7 +113,7 @@ class _Inquiry(Generic[S]):
         seeds: pairs of runs to prove a remedy with.
     """
 
-    def __init__(self, subject: Subject[S], seeds: int) -> None:
+    def __init__(self, subject: DescentSubject[S], seeds: int) -> None:
         self._subject, self._seeds = subject, seeds
         self.tried: list[_Attempt[S]] = []
 

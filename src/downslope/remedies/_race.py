@@ -26,7 +26,7 @@ from collections.abc import Sequence
 
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._race_board import FEWEST_PAIRS, ROUNDS, Board, Entrant, Racing, prescription_of
+from downslope.remedies._race_board import FEWEST_PAIRS, ROUNDS, Board, Entrant, TrainingSubject, prescription_of
 from downslope.remedies._taking_apart import take_apart
 from downslope.remedies._trial import S
 
@@ -35,7 +35,7 @@ _FINAL = 3  # of them that are run at full length at most
 _CLOSED = 0.5  # of the gap: with less, others are tried before it is proved
 
 
-def race(subject: Racing[S], diagnosis: Diagnosis, pairs: int) -> Prescription:
+def race(subject: TrainingSubject[S], diagnosis: Diagnosis, pairs: int) -> Prescription:
     """Find what helps a training, within its budget.
 
     Args:

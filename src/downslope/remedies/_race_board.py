@@ -16,7 +16,7 @@ from downslope._numbers import median
 from downslope.diagnosis import Diagnosis, has_moved
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._trial import Cost, Effect, S, Trial, TrialJob, TrialRun, Yardstick
+from downslope.remedies._trial import Effect, S, Trial, TrialJob, TrialRun, TrialSubject
 
 LEVEL = 0.05  # the share of searches that may prescribe what does not help
 FEWEST_PAIRS = 2
@@ -26,28 +26,8 @@ SPARE = 0.1  # of the gain: what a change that is left out may cost
 _LIKELY = 6  # of them whose proofs idle workers begin
 
 
-class Racing(Protocol[S]):
-    """A training that is to be mended."""
-
-    @property
-    def specification(self) -> S:
-        """The setup as it is."""
-        ...
-
-    @property
-    def yardstick(self) -> Yardstick:
-        """What its runs are judged by."""
-        ...
-
-    @property
-    def own(self) -> float:
-        """Its score."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Its seed."""
-        ...
+class TrainingSubject(TrialSubject[S], Protocol[S]):
+    """A training to be repaired."""
 
     @property
     def enough(self) -> float:
@@ -57,11 +37,6 @@ class Racing(Protocol[S]):
     @property
     def unit(self) -> float:
         """The least by which luck changes a score."""
-        ...
-
-    @property
-    def cost(self) -> Cost:
-        """What was spent."""
         ...
 
     def offered(self) -> Sequence[Remedy]:
@@ -84,28 +59,12 @@ class Racing(Protocol[S]):
         """Tell whether the value of a quantity after ten steps is as bad as it was in the end."""
         ...
 
-    def changed(self, changes: Mapping[str, Any]) -> S | None:
-        """Return the specification with changes; None where it cannot be built."""
-        ...
-
-    def alike(self, first: S, second: S) -> bool:
-        """Tell whether two specifications run the same."""
-        ...
-
     def shortened(self, specification: S, share: float) -> S | None:
         """Return the specification with a share of the steps, with ten for 0; None where that says nothing."""
         ...
 
-    def affords(self, specifications: Sequence[S]) -> bool:
-        """Tell whether the budget bears a run of each specification."""
-        ...
-
     def run(self, jobs: Sequence[TrialJob[S]], likely: Iterable[TrialJob[S]] = ()) -> list[TrialRun | None]:
         """Return the result of each job; None for those that were not run. Idle workers may begin the likely ones."""
-        ...
-
-    def matters(self, scores: Sequence[float]) -> float:
-        """Return the smallest gain that counts."""
         ...
 
 
@@ -145,7 +104,7 @@ class Board(Generic[S]):
         pairs: the most pairs of runs to prove a remedy with.
     """
 
-    def __init__(self, subject: Racing[S], pairs: int) -> None:
+    def __init__(self, subject: TrainingSubject[S], pairs: int) -> None:
         self.subject, self.pairs = subject, pairs
         self.entered: list[Entrant[S]] = []
         self.controls: list[TrialRun] = []

@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -248,6 +248,51 @@ class TrialJob(NamedTuple, Generic[S]):
     seed: int
     quantities: tuple[str, ...] = ()
     traced: bool = False
+
+
+class TrialSubject(Protocol[S]):
+    """A run to be repaired: what both searches for a remedy need of it."""
+
+    @property
+    def specification(self) -> S:
+        """The plan or setup of the run."""
+        ...
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """The score by which its runs are judged."""
+        ...
+
+    @property
+    def own(self) -> float:
+        """Its score."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        ...
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all runs so far."""
+        ...
+
+    def changed(self, changes: Mapping[str, Any]) -> S | None:
+        """Return the specification with changes; None where it cannot be built."""
+        ...
+
+    def alike(self, first: S, second: S) -> bool:
+        """Tell whether two specifications run the same."""
+        ...
+
+    def affords(self, specifications: Sequence[S]) -> bool:
+        """Tell whether the budget allows a run of each specification."""
+        ...
+
+    def matters(self, scores: Sequence[float]) -> float:
+        """Return the smallest gain that counts, given the scores that were seen."""
+        ...
 
 
 class Runner:

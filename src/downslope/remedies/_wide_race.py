@@ -23,7 +23,17 @@ from collections.abc import Iterator, Sequence
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._race import race
-from downslope.remedies._race_board import LEVEL, ROUNDS, SHORT, SPARE, Board, Entrant, Racing, prescription_of, without
+from downslope.remedies._race_board import (
+    LEVEL,
+    ROUNDS,
+    SHORT,
+    SPARE,
+    Board,
+    Entrant,
+    TrainingSubject,
+    prescription_of,
+    without,
+)
 from downslope.remedies._remedy import Remedy, same
 from downslope.remedies._taking_apart import take_apart
 from downslope.remedies._trial import S, TrialJob
@@ -32,7 +42,7 @@ _LEADERS = 4  # that are combined with others
 _FINALISTS = 2  # that a wave must be able to prove, or the budget is too small for waves
 
 
-def wide_race(subject: Racing[S], diagnosis: Diagnosis, pairs: int, width: int) -> Prescription:
+def wide_race(subject: TrainingSubject[S], diagnosis: Diagnosis, pairs: int, width: int) -> Prescription:
     """Find what helps a training, within its budget, by waves of runs.
 
     Args:
@@ -65,7 +75,7 @@ def wide_race(subject: Racing[S], diagnosis: Diagnosis, pairs: int, width: int) 
     return prescription_of(board, diagnosis)
 
 
-def _reserve(subject: Racing[S], pairs: int) -> list[S]:
+def _reserve(subject: TrainingSubject[S], pairs: int) -> list[S]:
     """Return the runs that prove two remedies, if they are as long as the subject."""
     return [subject.specification] * ((_FINALISTS + 1) * pairs)
 
@@ -81,7 +91,7 @@ def _affordable(board: Board[S], entrants: Sequence[Entrant[S]]) -> list[Entrant
     return list(entrants)
 
 
-def _short_runs(subject: Racing[S], specification: S) -> list[S]:
+def _short_runs(subject: TrainingSubject[S], specification: S) -> list[S]:
     """Return the runs of a race, as far as they say something."""
     return [short for share in (0.0, SHORT) if (short := subject.shortened(specification, share)) is not None]
 

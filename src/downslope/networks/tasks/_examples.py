@@ -42,6 +42,8 @@ from downslope.networks.tasks._sizes import NetworkChoices, built, loss_of, outp
 if TYPE_CHECKING:
     from jax import Array
 
+    from downslope.descent import Objective
+
 _MOST_ROWS = 512
 _INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis
 
@@ -125,13 +127,36 @@ def example_task(
         computing=computing,
         own=own,
     )
-    encoding, notes = training.encoding, training.notes
+    return network_task(model, choices, seen, training, training.notes, objective, batch)
+
+
+def network_task(
+    model: Any,
+    choices: NetworkChoices,
+    seen: Model,
+    examples: Examples,
+    notes: tuple[str, ...],
+    objective: Objective,
+    batch: int | None,
+) -> Task:
+    """Return the task of a network and its objective.
+
+    Args:
+        model: the model, as for `train`; drawn again for other seeds.
+        choices: the choices of a network.
+        seen: the model as `fitted` returns it, which training starts from.
+        examples: the examples, or a sample of them, that sizes and dead units are taken from.
+        notes: what to report on the data.
+        objective: the objective to train.
+        batch: examples per step; None for all.
+    """
+    encoding = examples.encoding
 
     def drawn(other: int) -> Point:
-        return fitted(model, choices, training.inputs, encoding.target, other)[0].point
+        return fitted(model, choices, examples.inputs, encoding.target, other)[0].point
 
     def revive(point: Point, memory: Tree, fresh: Point) -> Point:
-        return revived(seen, point, memory, training.inputs, fresh)
+        return revived(seen, point, memory, examples.inputs, fresh)
 
     return Task(
         objective=objective,

@@ -9,11 +9,11 @@ import numpy as np
 
 from downslope._engine import Structure
 from downslope._errors import SettingError
-from downslope._types import Plain, Point, Tree
+from downslope._types import Plain
 from downslope.networks._objective import network_objective
-from downslope.networks._trained import Task, trained
+from downslope.networks._trained import Task
 from downslope.networks.data import NUMBERS, FileBatches, StreamedRows, examples_like, facts, survey
-from downslope.networks.tasks._examples import fitted, revived, weighing
+from downslope.networks.tasks._examples import fitted, network_task, weighing
 from downslope.networks.tasks._sizes import NetworkChoices
 from downslope.tables import RowGroups
 
@@ -87,21 +87,7 @@ def file_task(
         computing=computing,
         own=own,
     )
-
-    def drawn(other: int) -> Point:
-        return fitted(model, choices, sample.inputs, encoding.target, other)[0].point
-
-    def revive(point: Point, memory: Tree, fresh: Point) -> Point:
-        return revived(seen, point, memory, sample.inputs, fresh)
-
-    return Task(
-        objective=objective,
-        start=seen.point,
-        batch=batch,
-        training=lambda trace: trained(seen, trace, encoding, rows.notes),
-        drawn=drawn,
-        revived=revive if seen.layers else None,
-    )
+    return network_task(model, choices, seen, sample, rows.notes, objective, batch)
 
 
 def _balanced(counts: tuple[int, ...]) -> list[float]:
