@@ -141,7 +141,7 @@ def test_launchers_tell_where_processes_meet(environment, meeting):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "neither SLURM nor MPI nor a variable says the coordinator and the hosts and the number"),
+        ((), "neither SLURM, MPI nor an environment variable gives the coordinator and the hosts and the number"),
         (("node1", 2, 0), "the coordinator is a host and a port, not 'node1'"),
         (("node1:5600", 2, 2), "there is no process 2 among 2 processes"),
         (("node1:5600", 0, 0), "hosts must be a whole number of at least 1"),

@@ -1,4 +1,4 @@
-"""First steps that are taken otherwise, as they are typed."""
+"""Settings for the first steps, as they are typed."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_a_fitted_function_is_pickled_and_loaded_with_the_function(tmp_path: Pat
 @pytest.mark.parametrize(
     ("function", "y", "message"),
     [
-        (decay, None, "decay is the model; which column did you measure"),
+        (decay, None, "decay is the model, but no measured column is named"),
         (decay, "z", "z"),
         (decay, 3, "y is a column's name"),
         (lambda q, a: q * a, "y", "no argument of f\\(q, a\\) is a column"),

@@ -119,7 +119,7 @@ def test_text_among_numbers_is_a_slip():
         ((np.zeros((3, 2)), np.zeros(3)), "y", "the pair already holds the targets"),
         ((np.zeros((2, 2, 2, 2, 2)), np.zeros(2)), None, "inputs are"),
         ((np.zeros(3, complex), np.zeros(3)), None, "inputs are numbers, not complex"),
-        ((np.zeros((4, 1)), np.zeros((4, 2, 2))), None, "targets are one number or class a row"),
+        ((np.zeros((4, 1)), np.zeros((4, 2, 2))), None, "targets are one number or class per row"),
         (np.zeros((4, 2)), None, "the targets are missing"),
         ("irsi", None, "did you mean 'iris'"),
         ("nothing.csv", "y", "there is no file"),
