@@ -90,7 +90,7 @@ def test_a_process_that_ends_after_the_training_ends_nobody(met, ended):
 
 
 def test_processes_that_do_not_come_are_named():
-    with pytest.raises(ds.DownslopeError, match=r"of 3 processes, 1, 2 did not join within 0\.1 s"):
+    with pytest.raises(ds.DownslopeError, match=r"processes 1, 2 of 3 did not join within 0\.1 s"):
         _peers.gather(("127.0.0.1", free_port()), 0, 3, 0.1)
     with pytest.raises(ds.DownslopeError, match=r"process 0 does not answer at 127\.0\.0\.1"):
         _peers.gather(("127.0.0.1", free_port()), 1, 3, 0.1)

@@ -77,7 +77,7 @@ def test_how_it_ended_follows_from_the_loss() -> None:
     ("arguments", "message"),
     [
         ({"steps": {"los": [1.0]}}, "did you mean 'loss'"),
-        ({"steps": {"loss": ["a"]}}, "holds numbers"),
+        ({"steps": {"loss": ["a"]}}, "must hold only numbers"),
         ({"steps": {"loss": [[1.0], [2.0]]}}, "one number per row"),
         ({"steps": {"step": [2, 1], "loss": [1.0, 2.0]}}, "ascend"),
         ({"steps": {"step": [0.5, 1], "loss": [1.0, 2.0]}}, "whole numbers"),
