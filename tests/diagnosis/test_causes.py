@@ -248,3 +248,46 @@ def test_without_a_reference_a_problem_leaves_open_whether_the_network_does_well
     unknown = {"reference_score": None, "validation_reference_score": None}
     assert "healthy" in lacking(diagnosed(loss={"unpaired": 1e-5}, data=unknown))
     assert "healthy" not in lacking(diagnosed(loss={"unpaired": 1e-5}))
+
+
+def accuracies(held, training):
+    """Return evaluations that end at the two accuracies."""
+    return {"validation_accuracy": [0.1, *[held] * 4], "training_accuracy": [0.1, *[training] * 4]}
+
+
+def test_rows_held_back_that_are_easier_than_the_others_set_the_reference():
+    """Labels that are noise on the rows trained on alone: the same learner has 0.4 there and 0.75 on clean rows."""
+    noisy = {"reference_score": 0.4, "validation_reference_score": 0.75}
+    # (1000 · 0.4 + 300 · 0.75) / 1300 is 0.48, of which 0.46 is within the margin; of 0.75 ± 0.05 it is not.
+    assert problems(diagnosed(data=noisy, scores=accuracies(0.46, 0.8))) == ["plateau"]
+    assert diagnosed(data=noisy, scores=accuracies(0.72, 0.8)).symptoms[0] == "healthy"
+    # Within the error of so few rows, the rows of both kinds say more than either alone.
+    close = {"reference_score": 0.80, "validation_reference_score": 0.84}
+    assert diagnosed(data=close, scores=accuracies(0.75, 0.9)).symptoms[0] == "healthy"
+
+
+def evaluated(losses):
+    """Return the problems of a network that falls short with such losses on the rows trained on."""
+    many = np.linspace(0, 299, len(losses)).round()
+    short = np.r_[0.1, np.full(len(losses) - 1, 0.6)]
+    trace = ds.trace_from(
+        {"step": STEPS, "loss": LOSS},
+        evaluations={"step": many, "training_loss": losses, "training_accuracy": short, "validation_accuracy": short},
+        facts={"data": DATA, "network": NETWORK, "loss": RIGHT},
+        plan={"method": "adam", "learning_rate": 1e-3, "settings": {}, "batches": {"size": 32}},
+    )
+    return problems(ds.diagnose(trace))
+
+
+def test_a_loss_that_swings_and_falls_is_not_said_to_get_no_lower():
+    first = np.linspace(2.3, 0.2, 18)
+    swings = np.tile([1.0, -1.0, 0.5, -0.5, -1.0, 1.0], 3)
+    level, falling = np.full(18, 0.11), np.r_[np.linspace(0.2, 0.07, 14), np.full(4, 0.08)]
+    assert "rate_too_large" in evaluated(np.r_[first, level + 0.06 * swings])
+    assert "rate_too_large" not in evaluated(np.r_[first, falling + 0.02 * swings])
+
+
+def test_a_bottleneck_comes_before_the_units_that_it_leaves_without_a_gradient():
+    """Units that read one number of one sign are flat for all rows, half of them, without any step too long."""
+    symptoms = ds.symptoms("trainings")
+    assert symptoms["bottleneck"].order < min(symptoms[key].order for key in ("dead_units", "saturated_units"))

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 import downslope as ds
@@ -25,7 +26,40 @@ def trace(name: str) -> ds.Trace:
     if name == "deep sigmoids":
         choices = {"hidden": (12,) * 7, "activation": "sigmoid", "layers_every": 50}
         return ds.train(data="iris", steps=250, probe_every=0, progress=False, **choices).trace
+    if name == "rare classes":
+        rows = np.random.default_rng(0).normal(size=(600, 4)).astype("float32")
+        rare = (rows[:, 0] > 1.9).astype(int)
+        return ds.train(data=(rows, rare), hidden=(8,), steps=60, probe_every=0, progress=False).trace
+    if name == "shuffled labels":
+        rows = np.random.default_rng(2).normal(size=(420, 6)).astype("float32")
+        coin = np.random.default_rng(3).integers(0, 2, 420)
+        return ds.train(data=(rows, coin), hidden=(16,), steps=300, probe_every=0, progress=False).trace
+    if name == "normalised over one":
+        choices = {"normalisation": "batch", "batch": 1, "learning_rate": 0.1, "layers_every": 20}
+        return ds.train(data="iris", hidden=(8, 8), steps=200, probe_every=0, progress=False, **choices).trace
+    if name == "a leap with a long gradient":
+        loss = 1.0 + 0.01 * np.random.default_rng(1).normal(size=200)
+        norms = np.ones(200)
+        loss[150], norms[149] = 2.5, 40.0
+        return ds.trace_from({"loss": loss, "gradient_norm": norms})
     return getattr(logs, name)()
+
+
+NAMES = (
+    *("healthy", "deep sigmoids", "rare classes", "normalised over one", "a leap with a long gradient"),
+    *("shuffled labels", "short_of_its_reference", "by_heart", "spike"),
+)
+EXPECTED = {
+    "rare classes": "imbalanced_classes",
+    "shuffled labels": "label_problem",
+    "normalised over one": "degenerate_normalisation",
+    "a leap with a long gradient": "loss_spike",
+}
+
+
+@pytest.mark.parametrize(("name", "symptom"), EXPECTED.items())
+def test_what_is_taken_from_shows_its_symptom(name: str, symptom: str) -> None:
+    assert symptom in ds.diagnose(trace(name))
 
 
 def fewer(full: ds.Trace) -> Iterator[tuple[str, ds.Trace]]:
@@ -53,7 +87,7 @@ def _without_each(whole: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any
                 yield f"{key}.{inner}", {**whole, key: less}
 
 
-@pytest.mark.parametrize("name", ["healthy", "deep sigmoids", "short_of_its_reference", "by_heart", "spike"])
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_silent(name: str) -> None:
     full = trace(name)
     before = set(ds.diagnose(full).symptoms)

@@ -1,4 +1,6 @@
-"""The loss of a constant prediction: a loss that settles there has learned nothing.
+"""What chance does to losses and scores: the loss of a constant prediction, and the standard errors of scores.
+
+A loss that settles at that of a constant prediction has learned nothing.
 
 A cross-entropy rests at the logarithm of the number of classes, the square of an error at 0.25 for targets 0 and 1. The
 number of classes may not be known. But few networks that learn rest, to a few parts in a thousand, at such a number,
@@ -115,3 +117,18 @@ _LEVELS = (
     ChanceLevel(0.25, "targets 0 and 1, as many of each,", None),
     *(ChanceLevel(math.log(classes), f"{classes} classes", 1 / classes) for classes in range(2, _MOST_CLASSES)),
 )
+
+
+def r2_error(score: float, rows: float) -> float:
+    """Return the standard error of R² over so many rows: its variance is about 4 R² (1 − R²)² / n.
+
+    Reference: Olkin and Finn, "Correlations redux", 1995.
+    """
+    share = min(max(score, 0.0), 1.0)
+    return 2 * math.sqrt(share / rows) * (1 - share)
+
+
+def share_error(share: float, rows: float) -> float:
+    """Return the standard error of a share over so many rows; near 0 and 1 that of 1 in 20."""
+    share = min(max(share, 0.05), 0.95)
+    return math.sqrt(share * (1 - share) / rows)

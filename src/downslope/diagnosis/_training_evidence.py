@@ -17,7 +17,7 @@ import numpy as np
 from downslope._types import Plain
 from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._cells import CellState, evaluated_states
-from downslope.diagnosis._chance import ChanceLevel, chance_level, ends_at_guessing
+from downslope.diagnosis._chance import ChanceLevel, chance_level, ends_at_guessing, r2_error, share_error
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._evidence import last_rate
 from downslope.diagnosis._layer_evidence import LayerEvidence
@@ -142,7 +142,11 @@ class TrainingEvidence:
 
     @functools.cached_property
     def reference(self) -> float | None:
-        """What the better of nearest neighbours and ridge regression scores, on the rows of both kinds together."""
+        """What the better of nearest neighbours and ridge regression scores, on the rows of both kinds together.
+
+        Rows held back may be easier than the others, as where labels are noise on one side only: it is no lower than
+        what their own score surely exceeds.
+        """
         return None if not self._references else sum(self._references) / len(self._references)
 
     @functools.cached_property
@@ -159,11 +163,15 @@ class TrainingEvidence:
             # One of the two is missing: the other is only known within its error.
             score, rows = known[0]
             # R² of targets with long tails scatters far beyond any law, which the rows themselves show.
-            wide = _SCORE_NOISE * max(_share_error(score, rows or _USUAL_ROWS), self._measured_error or 0.0)
+            wide = _SCORE_NOISE * max(share_error(score, rows or _USUAL_ROWS), self._measured_error or 0.0)
             return (score - wide, score + wide)
         if len(known) < 2 or not all(rows for _, rows in known):
             return tuple(score for score, _ in known)
-        return (sum(score * rows for score, rows in known) / sum(rows for _, rows in known),)
+        pooled = sum(score * rows for score, rows in known) / sum(rows for _, rows in known)
+        held, rows = known[0]
+        # The same learner on the rows that the network is scored on: what it surely reaches there, they allow.
+        sure = held - _SCORE_NOISE * max(share_error(held, rows), self._measured_error or 0.0)
+        return (max(pooled, sure) if self.is_held_back else pooled,)
 
     @functools.cached_property
     def chance(self) -> float | None:
@@ -174,10 +182,10 @@ class TrainingEvidence:
     @property
     def is_learnable(self) -> bool:
         """Whether a simple learner does clearly better on the targets than on shuffled ones, or none was compared."""
-        return self._beats_shuffled is not False
+        return self.beats_shuffled is not False
 
     @functools.cached_property
-    def _beats_shuffled(self) -> bool | None:
+    def beats_shuffled(self) -> bool | None:
         """Whether a simple learner does clearly better on the targets than on shuffled ones; None if not compared."""
         score, shuffled = self.data.get("reference_score"), self.data.get("shuffled_score")
         spread = self.data.get("shuffled_deviation")
@@ -201,7 +209,7 @@ class TrainingEvidence:
         rows = self._rows_of_score
         sizes = (rows,) if rows else (_FEW_ROWS, _MANY_ROWS)
         # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
-        noises = [_SCORE_NOISE * _share_error(self.reference or 0.5, size) for size in sizes]
+        noises = [_SCORE_NOISE * share_error(self.reference or 0.5, size) for size in sizes]
         return max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
 
     @functools.cached_property
@@ -252,7 +260,7 @@ class TrainingEvidence:
         if self._is_below(self.score):
             return True
         # A score of few rows settles nothing, but a loss that never moved on targets that can be learnt does.
-        if self.has_not_begun and self._beats_shuffled:
+        if self.has_not_begun and self.beats_shuffled:
             return True
         enough = self.score >= max(self._references) - self._margins[0]
         return False if enough and self.is_held_back and self._is_sure else None
@@ -474,21 +482,6 @@ def unseen_kernels(evidence: TrainingEvidence) -> str:
 def unfollowed_kernels(evidence: TrainingEvidence) -> str:
     """Return the same of those whose gradient was not followed from step to step either."""
     return evidence.inside.unfollowed
-
-
-def r2_error(score: float, rows: float) -> float:
-    """Return the standard error of R² over so many rows: its variance is about 4 R² (1 − R²)² / n.
-
-    Reference: Olkin and Finn, "Correlations redux", 1995.
-    """
-    share = min(max(score, 0.0), 1.0)
-    return 2 * math.sqrt(share / rows) * (1 - share)
-
-
-def _share_error(share: float, rows: float) -> float:
-    """Return the standard error of a share over so many rows; near 0 and 1 that of 1 in 20."""
-    share = min(max(share, 0.05), 0.95)
-    return math.sqrt(share * (1 - share) / rows)
 
 
 def _is_known(entry: Any) -> bool:

@@ -10,7 +10,7 @@ from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kern
 BOTTLENECK = Symptom(
     "bottleneck",
     Severity.PROBLEM,
-    order=160,
+    order=85,
     meaning="A hidden layer is too narrow for what must pass it.",
     quantity="training_score",
     remedies=("roomy",),

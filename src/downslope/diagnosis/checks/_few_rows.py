@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from downslope._text import count, in_words
+from downslope.diagnosis._chance import r2_error, share_error
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._needs import lacking
-from downslope.diagnosis._training_evidence import TrainingEvidence, r2_error
+from downslope.diagnosis._needs import lacking, without
+from downslope.diagnosis._training_evidence import TrainingEvidence
 
 TOO_FEW_ROWS = Symptom(
     "too_few_rows",
@@ -22,6 +23,7 @@ TOO_FEW_ROWS = Symptom(
 _SHARE = 0.25  # of the gain over guessing
 _GUESS = 0.5  # of it: two errors from guessing, from which a score can hardly be told then
 _FEWEST = 5  # rows held back; of fewer not even the scatter is known
+_SURE = 3.0  # errors of what a simple learner gains over guessing
 _FEW = 30  # rows held back
 _NEARLY = 0.05  # of what there is to gain: rows that are as good as learnt
 # So few rows are memorised by as many weights, and none is left to tell.
@@ -68,8 +70,14 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
         usual = None if evidence.metric == "r2" else evidence.score_error
         is_clear = held >= _FEWEST and usual is not None and usual <= _SHARE * gain / 2
         return None if is_clear else NotRun(TOO_FEW_ROWS.key, lacks)
+    if held >= _FEWEST and scores and error is None:
+        return NotRun(TOO_FEW_ROWS.key, without(f"scores.validation.{evidence.metric}_error"))
     if held >= _FEWEST and (error is None or error <= _SHARE * gain):
         return _learnt_alone(evidence, score, error)
+    # Where nothing can be learnt, there is no gain to measure; shuffled targets would tell.
+    unlearnt = evidence.beats_shuffled is None and rows is not None and rows >= _ENOUGH
+    if unlearnt and evidence.reference is not None and gain <= _SURE * share_error(evidence.reference, rows):
+        return NotRun(TOO_FEW_ROWS.key, without("data.shuffled_score beside data.shuffled_deviation"))
     return training_finding(
         evidence,
         TOO_FEW_ROWS,

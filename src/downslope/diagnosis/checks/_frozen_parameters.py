@@ -67,7 +67,7 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if silent and not (cut | held).intersection(silent):
         if _is_dead(evidence) or _has_zero_kernel(evidence) or 1 in (evidence.network.get("normalised_over") or ()):
             silent = []
-        elif "kernels" in evidence.network and "normalised_over" not in evidence.network:
+        elif "normalised_over" not in evidence.network and ("kernels" in evidence.network or evidence.batch == 1):
             return NotRun(FROZEN_PARAMETERS.key, "a gradient of 0 may be due to statistics over one value")
         elif not _has_start(evidence) or not len(evidence.inside.of("dead_share")):
             return NotRun(FROZEN_PARAMETERS.key, "a gradient of 0 may be due to dead units, which were not recorded")

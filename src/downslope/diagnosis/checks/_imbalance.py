@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._needs import lacking
+from downslope.diagnosis._needs import lacking, without
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.trace import class_labels
 
@@ -27,12 +27,26 @@ _SHORT = 0.1  # of what the reference gains over guessing
 _SHOWN = 6  # classes
 _MANY = 10  # classes; of more, as of words, some are never the likeliest, and nothing says what the data allow
 _SETS = ("validation", "training")
+_OF_EACH = ("rows",)
+_OF_THE_SCORE = (*_OF_EACH, "accuracy", "accuracy_error", "balanced_accuracy")
 
 
 def _judged(evidence: TrainingEvidence) -> Mapping[str, Any]:
     """Return the scores with recalls, of rows held back or else of those trained on; {} without any."""
     scores = evidence.trace.facts.get("scores") or {}
     return next((entry for of in _SETS if (entry := scores.get(of)) and entry.get("recall")), {})
+
+
+def _unmeasured(evidence: TrainingEvidence) -> str | None:
+    """Return what the scores with recalls lack; None where nothing is missing."""
+    scores, judged = evidence.trace.facts.get("scores") or {}, _judged(evidence)
+    for of in _SETS:
+        entry = scores.get(of) or {}
+        names = _OF_THE_SCORE if entry is judged else _OF_EACH
+        missing = next((name for name in names if entry.get(name) is None), None) if entry.get("recall") else None
+        if missing is not None:
+            return without(f"scores.{of}.{missing}")
+    return None
 
 
 def _lowest_recall(evidence: TrainingEvidence) -> float | None:
@@ -100,6 +114,9 @@ def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
     scores = _judged(evidence)
     if not scores:
         return NotRun(IMBALANCED_CLASSES.key, "the recall of each class was not measured")
+    lacks = _unmeasured(evidence)
+    if lacks is not None:
+        return NotRun(IMBALANCED_CLASSES.key, lacks)
     recalls = zip(class_labels(evidence.trace.facts, len(counts)), scores["recall"], strict=False)
     known = {label: recall for label, recall in recalls if recall is not None}
     missed = bool(np.any(_pooled(evidence)[1] == 0)) or (bool(evidence.falls_short) and min(known.values()) == 0)

@@ -62,14 +62,12 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
     rows = np.flatnonzero((leap > (_LEAP - 1) * np.abs(middle)) & (leap > worth))
     far = np.array([_is_far(leap[row], windows[row], middle[row]) for row in rows], dtype=bool)
     restarted = _restarts(evidence)
-    seen = [
-        row
-        for row in rows[far]
-        if not restarted[row : row + size + 1].any()  # rows before and after a restart are not alike
-        and _is_witnessed(evidence, row, size, leap, middle)
-    ]
+    # Rows before and after a restart are not alike.
+    alike = [row for row in rows[far] if not restarted[row : row + size + 1].any()]
+    witnessed = {row: _is_witnessed(evidence, row, size, leap, middle) for row in alike}
+    seen = [row for row in alike if witnessed[row]]
     if not seen:
-        return None
+        return NotRun(LOSS_SPIKE.key, without("steps.gradient_norm")) if None in witnessed.values() else None
     odd = odd_batch(evidence)
     if odd.lacks:
         return NotRun(LOSS_SPIKE.key, odd.lacks)
@@ -128,8 +126,11 @@ def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:
     return bool(np.log1p(leap / middle) > _LOG_DEVIATIONS * max(scatter(np.log(window)), _FLOOR))
 
 
-def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray) -> bool:
-    """Tell whether more than one loss speaks for a leap: the gradient's norm, the next row, or its sheer size."""
+def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray) -> bool | None:
+    """Tell whether more than one loss speaks for a leap: the gradient's norm, the next row, or its sheer size.
+
+    None where only the norm could settle it, which was not recorded.
+    """
     # Over the median before the leap itself, which later ones catch up with.
     over = evidence.loss[size:] - middle[row]
     after, just_before = over[row + 1 :], over[max(row - _RISING, 0) : row]
@@ -142,6 +143,8 @@ def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndar
     at = row + size
     norms, before = evidence.gradient_norm[max(at - _SOON, 0) : at + 1], evidence.gradient_norm[at - size : at - _SOON]
     before = before[np.isfinite(before)]
+    if not np.isfinite(evidence.gradient_norm).any():
+        return None
     return len(before) > 0 and bool(np.nanmax(norms, initial=0.0) > _WITNESS * float(median(before)))
 
 

@@ -49,6 +49,7 @@ _ALL = 0.9  # of the units of a layer
 # Steps that add up to less than this share of the weights' own size leave the network about where it began.
 _REACH = 0.5
 _FEW, _MANY = 200, 1000  # steps
+_FEW_LATE, _WIDE = 6, 1 / 3  # evaluations of the last half, and their scatter over their mean
 _LEARNED = 0.5  # of what there is to gain over guessing
 # A constant rate goes a tenth of its way in a tenth of the steps, a cosine a fifth, Adam at first up to twice as fast.
 _AT_ONCE, _EARLY = 0.9, 10
@@ -177,10 +178,20 @@ def _thrown(evidence: TrainingEvidence) -> tuple[str, ...]:
 
 
 def _swings(evidence: TrainingEvidence) -> bool:
-    """Tell whether the late evaluations of the training loss scatter by a third of it without falling."""
+    """Tell whether the late evaluations of the training loss scatter by a third of it without falling.
+
+    Both are of the same half of the run: a loss that is near zero and still falls scatters by a third of it as well.
+    """
     losses = evidence.measured("training_loss")
     late = losses[len(losses) // 2 :]
-    return len(late) >= 6 and late.mean() > 0 and bool(late.std() / late.mean() > 1 / 3) and not evidence.still_falling
+    if len(late) < _FEW_LATE or not late.mean() > 0:
+        return False
+    at = np.arange(len(late))
+    line = np.polyfit(at, late, 1)
+    around = float(np.std(late - np.polyval(line, at), ddof=2))
+    # The error of a slope over n rows, times their length, is σ √(12/n).
+    falls = -line[0] * len(late) > 2 * around * np.sqrt(12 / len(late))
+    return around / late.mean() > _WIDE and not falls and not evidence.still_falling
 
 
 def reach_of(evidence: TrainingEvidence) -> float | None:
