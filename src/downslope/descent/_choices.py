@@ -62,7 +62,7 @@ EngineChoice = Annotated[
 
 
 class ObjectiveChoices(TypedDict, total=False):
-    """What a formula's text needs to become an objective."""
+    """The choices that turn the text of a formula into an objective."""
 
     data: Annotated[
         TableLike | None,
@@ -113,7 +113,7 @@ class RateChoices(ScheduleChoices, total=False):
 
 
 class ClipChoices(TypedDict, total=False):
-    """How long a gradient may be."""
+    """The clipping of gradients."""
 
     clip_norm: Annotated[
         float | None, Choice(None, "Scale gradients longer than this down to this norm.", "step", above=0)
@@ -161,7 +161,7 @@ class MethodChoices(MethodSettings, ScheduleSettings, total=False):
 
 
 class PlanChoices(MethodChoices, RateChoices, DescentChoices, total=False):
-    """What may be chosen of a plan."""
+    """The choices of a plan."""
 
     steps: Annotated[int, Choice(100, "The maximum number of steps.", least=0, letter="-n", metavar="N")]
     batches: Annotated["Batches | None", Choice(None, "The batch schedule, for an objective over batches.", "batches")]

@@ -265,7 +265,7 @@ def krylov_program(value: Callable[[Any, Any, Any], Any]) -> Callable[..., tuple
 
 
 def _cleared(basis: Any, last: Any, vector: Any) -> Any:
-    """Return what is left of a vector beside the rows of a basis up to the `last`, whose later rows are zero."""
+    """Return a vector minus its projection on the rows of a basis up to `last`; later rows are zero."""
     lax = jax().lax
     # By groups of rows: a warm look takes eight products, and against 24 rows, most of them zeros, would cost three
     # times as much. One loop, since each group or round written out would be compiled again.

@@ -96,7 +96,7 @@ def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:
 
 
 def _run(plan: Plan, ready: Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
-    """Run the chunks one after another and gather their pieces."""
+    """Run the chunks one after another and collect their results."""
     most = ready.first_size
     steps = min(most, plan.steps)
     chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.arguments)
@@ -116,7 +116,7 @@ def _run(plan: Plan, ready: Prepared, interruption: Interruption, show: Callable
 
 
 def next_result(ready: Prepared, result: ChunkResult, steps: int, arguments: Arguments) -> ChunkResult:
-    """Return the piece of the steps that follow another."""
+    """Return the result of the chunk that follows another."""
     if result.state is None:
         chunk = ready.program.begin(result.point, np.int64(result.step), np.int64(steps), arguments)
     else:
@@ -141,7 +141,7 @@ class Prepared:
 
 
 def prepared(plan: Plan) -> Prepared:
-    """Return what a plan needs to run, made once for each plan."""
+    """Return a plan prepared for its engine, once for each plan."""
     return kept(plan, "prepared", lambda: _prepared(plan))
 
 
@@ -183,7 +183,7 @@ def _program(recipe: Recipe) -> LoopProgram:
 
 
 def _recipe(plan: Plan) -> Recipe:
-    """Return what the program must be compiled for, its record sized to the plan."""
+    """Return the structure that the program is compiled for, its record sized to the plan."""
     every = plan.record.every
     rows = plan.steps // every + 2
     if rows > _MOST_ROWS:
@@ -223,7 +223,7 @@ def _as_arrays(plan: Plan) -> Point:
 
 
 def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
-    """Return how many steps make a chunk that takes a noticeable time but still updates the progress bar."""
+    """Return the size of the next chunk: long enough to be efficient, short enough to update the progress bar."""
     # A whole number of unrolled steps: a chunk that ended between two looks would have to be cut and run again.
     wanted = int(steps * _CHUNK_SECONDS / max(seconds, 1e-6)) // recipe.every
     rows = min(wanted // UNROLLED * UNROLLED, recipe.capacity // UNROLLED * UNROLLED)
@@ -231,7 +231,7 @@ def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
 
 
 def _trace(plan: Plan, ready: Prepared, results: list[ChunkResult], outcome: Outcome) -> Trace:
-    """Return the trace of the pieces that were gathered."""
+    """Return the trace of the collected results."""
     recorded = joined(results, plan.record.every)
     end = results[-1]
     coordinates, gradients = recorded.pop("coordinates", None), recorded.pop("gradients", None)

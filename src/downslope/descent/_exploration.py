@@ -67,7 +67,7 @@ class DeferredFacts(Mapping[str, Any]):
 
 
 def explored(plan: Plan, trace: Trace, descend: Descend) -> Trace:
-    """Return a trace with what the objective does around its end, and the rates that were tried.
+    """Return a trace with the behaviour of the objective around its end, and the rates that were tried.
 
     Args:
         plan: the plan of the descent.

@@ -125,7 +125,7 @@ class _Loop:
         )
 
     def _recorded_step(self, carry: _LoopCarry, arguments: Arguments) -> _LoopCarry:
-        """Write the row of the point stood at, take the step that leaves it, and write what that did."""
+        """Write the row of the current point, take the step from it, and write the result of the step."""
         update, rule = self._update(carry.state, arguments)
         # The row is written before the step, so that it holds the point together with the step that leaves it.
         carry = self._write(carry, arguments, update)
@@ -167,7 +167,7 @@ class _Loop:
         return carry._replace(state=kept, bad_part=self._bad_part(value, gradient))
 
     def _looked(self, carry: _LoopCarry, before: LoopState, arguments: Arguments) -> _LoopCarry:
-        """Note whether the point reached is finite, and whether the last step moved at all."""
+        """Record whether the new point is finite, and whether the last step moved at all."""
         numpy, tree = jax().numpy, jax().tree
         state = carry.state
         # Nothing moved at all: the update is below the rounding of every coordinate, and will be in every later step.
@@ -178,7 +178,7 @@ class _Loop:
         return carry._replace(flags=Flags(_finite(state.value, state.gradient), carry.flags.steep, moved))
 
     def _write(self, carry: _LoopCarry, arguments: Arguments, update: Point | None) -> _LoopCarry:
-        """Write the row of the point stood at; `update` is the step that leaves it, None at the end."""
+        """Write the row of the current point; `update` is the step from it, None at the end."""
         numpy, tree = jax().numpy, jax().tree
         state = carry.state
         entries: dict[str, Any] = {"value": state.value}
@@ -263,7 +263,7 @@ class _Loop:
 
 
 def _all(flags: Flags) -> Any:
-    """Return whether every reason to go on holds."""
+    """Return whether all conditions to continue hold."""
     return flags.finite & flags.steep & flags.moving
 
 

@@ -128,7 +128,7 @@ def numpy_program(recipe: Recipe) -> LoopProgram:
 
 
 class _RecordedStep(NamedTuple):
-    """A row of the record: where the descent stood, and the step that left it, NaN at the end."""
+    """A row of the record: the current point, and the step from it, NaN at the end."""
 
     state: LoopState
     update: np.ndarray

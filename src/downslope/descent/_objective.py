@@ -234,7 +234,7 @@ def objective(
 
 
 def _refuse_further(what: str, arguments: Mapping[str, Any]) -> None:
-    """Raise for an argument that something holds already, or has no use for."""
+    """Raise for an argument that the objective already holds, or that does not apply to it."""
     idle = [name for name, value in arguments.items() if value is not None]
     if idle:
         raise ObjectiveError(f"{idle[0]} does not apply to {what}", hint="it belongs to the text of a formula")

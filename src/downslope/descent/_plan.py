@@ -85,7 +85,7 @@ def _start(start: Point) -> str:
 
 
 def _written(value: Any, name: str) -> str:
-    """Return a thing as it is written in Python, or a name for one that is too long to be."""
+    """Return a value as Python source, or a name if it is too long to write out."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool | int):
@@ -385,7 +385,7 @@ def settings_of_own(choices: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _record(record: Record | int | None) -> Record:
-    """Return what to write down."""
+    """Return the specification of the record."""
     if record is None or isinstance(record, Record):
         return record or Record()
     return Record(whole("record", record))
@@ -394,7 +394,7 @@ def _record(record: Record | int | None) -> Record:
 def _rate(
     how: Method, learning_rate: Any, course: Any, steps: int, settings: Mapping[str, float]
 ) -> tuple[float, Schedule]:
-    """Return the learning rate and its schedule, from all the ways in which they may be given."""
+    """Return the learning rate and its schedule, from all the ways to specify them."""
     if callable(learning_rate):
         if course is not None:
             raise SettingError("the learning rate is already a schedule; give only one of the two")

@@ -95,7 +95,7 @@ class _Bar:
         self._bar.update(self._task, completed=done, value=f"{value:.6g}")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 

@@ -104,7 +104,7 @@ class Arguments(NamedTuple):
 
 
 class LoopState(NamedTuple):
-    """Where the descent stands: enough to go on from."""
+    """The state of the loop between two steps, from which it can continue."""
 
     step: Any
     point: Any

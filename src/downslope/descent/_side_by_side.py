@@ -27,7 +27,7 @@ _MOST_NUMBERS = 20_000_000  # of all points of all lanes
 
 
 class _Lanes(NamedTuple):
-    """What the lanes did: a row for each step that any of them took.
+    """The record of all lanes: a row for each step that any of them took.
 
     Args:
         values: shape (rows, lanes).
@@ -87,7 +87,7 @@ class RateDescents(Sequence[Trace]):
 
     @classmethod
     def of(cls, traces: Sequence[Trace]) -> RateDescents:
-        """Return traces as what this is."""
+        """Return the descents of existing traces."""
         steps, values = np.array([*map(steps_to_rest, traces)]), np.array([*map(end_value, traces)])
         return cls(steps, values, dict(enumerate(traces)), None)
 
@@ -250,7 +250,7 @@ def _run(
 
 
 def _scales(rule: Rule, state: Any, arguments: Arguments) -> Any:
-    """Return what the rule divides by, shape (lanes, size); None if it does not."""
+    """Return the scale that the rule divides by, shape (lanes, size); None if it has none."""
     return None if rule.preconditioner is None else np.array(rule.preconditioner(state, arguments.settings))
 
 

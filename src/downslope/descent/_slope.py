@@ -161,7 +161,7 @@ def slope(objective: Any, at: Point, *, data: Any = None, units: Mapping[str, st
 
 
 def _assemble(goal: Objective, at: Point, ground: Ground, judgement: Judgement) -> Slope:
-    """Return the slope of what was computed."""
+    """Return the slope from computed values."""
     names, flat = _tree.part_names(at), ground.flat
     has_gradient = judgement.smoothness == "smooth"
     gradient = np.asarray(judgement.gradient, float) if has_gradient else np.full(len(flat), np.nan)
@@ -212,7 +212,7 @@ def _agreement(gradient: np.ndarray, differences: np.ndarray) -> float:
 
 
 def _called(goal: Objective) -> str:
-    """Return what to call the value in a sentence: the formula's name, or the formula where it has none."""
+    """Return the name of the value in a sentence: the formula's name, or the formula if it has none."""
     return goal.name if goal.formula is None or goal.formula.name is not None else goal.read_as
 
 

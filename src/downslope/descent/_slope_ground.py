@@ -49,7 +49,7 @@ class Ground:
 
 
 def judged(ground: Ground) -> Judgement:
-    """Return what the judge of points decides."""
+    """Return the classification of the point."""
     if ground.overflows:
         return Judgement("undefined", "overflow", certain=True, by="limits", value=ground.value)
     look = functools.partial(judge, point=ground.flat, lengths=ground.lengths)
@@ -77,7 +77,7 @@ def _is_next_to_pole(ground: Ground) -> bool:
 
 
 def ground_of(goal: Objective, at: Point) -> Ground:
-    """Return a point of an objective with what a slope needs.
+    """Return a point of an objective with the values, gradients and Hessians that a slope needs.
 
     Args:
         goal: the objective.

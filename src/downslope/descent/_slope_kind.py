@@ -13,7 +13,7 @@ _ARROWS = {1.0: "⁺", -1.0: "⁻"}
 
 
 def kind_of(judgement: Judgement) -> str:
-    """Return the kind of a point: that of its values, or what is wrong with them."""
+    """Return the kind of a point: that of its values, or the reason why they have none."""
     if judgement.smoothness in ("pole", "undefined", "overflow", "gap") or not math.isfinite(judgement.value):
         return NOT_DEFINED
     if judgement.smoothness in ("edge", "jump"):
@@ -25,7 +25,7 @@ def kind_of(judgement: Judgement) -> str:
 
 
 def note_of(judgement: Judgement, name: str, names: Sequence[str], point: Sequence[float]) -> str:
-    """Return a sentence where the kind needs one, else "".
+    """Return a sentence that explains the kind; "" if it needs none.
 
     Args:
         judgement: what the judge decided.
@@ -67,7 +67,7 @@ _FLAT_OF_ONE = {
 
 
 def _without_value(judgement: Judgement, name: str, names: Sequence[str], point: Sequence[float]) -> str:
-    """Return why there is no value, and what the value does close by."""
+    """Return why there is no value, and how the value behaves nearby."""
     at = ", ".join(f"{label} = {number(x)}" for label, x in zip(names, point, strict=True)) if names else "this point"
     head = f"{name} is not defined at {at}"
     if judgement.smoothness == "overflow":
@@ -96,7 +96,7 @@ def _have_limits(sides: Sequence[Side]) -> bool:
 
 
 def _beside(side: Side, name: str, x: float) -> str:
-    """Return what the value does on one side of a point of one variable."""
+    """Return how the value behaves on one side of a point of one variable."""
     arrow = f"as {name} → {number(x)}{_ARROWS[math.copysign(1.0, side.direction[0])]}"
     if side.trend in ("rises", "falls"):
         return f"{side.trend} without bound {arrow}"

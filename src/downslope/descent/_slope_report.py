@@ -119,7 +119,7 @@ def _curvature(slope: Slope) -> str:
 
 
 def _checked(slope: Slope) -> str:
-    """Return how far central differences agree with the gradient."""
+    """Return the sentence on how well central differences agree with the gradient."""
     if slope.agreement == 0 or slope.is_flat:
         return "central differences give the same gradient"
     digits = max(0, int(-np.log10(slope.agreement)))

@@ -48,7 +48,7 @@ _BLOCKED = 0.1  # of the decrease that the slope promises
 
 
 def surroundings(plan: Plan, trace: Trace) -> Plain:
-    """Return what the objective does around the end of a descent; empty where it cannot be looked at.
+    """Return how the objective behaves around the end of a descent; empty if it cannot be evaluated cheaply.
 
     `scale`: the length that distances are held against. `falls`: the ray along which the value falls on, if any, by
     how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `edge`: whether the
@@ -84,7 +84,7 @@ def values_at(objective: Objective) -> Values | None:
 
 
 def _values_of(objective: Objective, trace: Trace) -> Values | None:
-    """Return the values of an objective, if a look at them is cheap."""
+    """Return the function of values of an objective; None if evaluating it is expensive."""
     rows = max((np.size(column) for column in objective.data.values()), default=0)
     looks = 4 * (len(trace.coordinate_names) + 4) * _PER_DECADE * (_FAR - _NEAR)
     return values_at(objective) if rows * looks <= _MOST_WORK else None
@@ -138,7 +138,7 @@ class _Look:
     # --- along rays ----------------------------------------------------------------------------------------------
 
     def along_rays(self) -> Plain:
-        """Return along which rays from the end the value falls on, rises, or falls without end."""
+        """Return the rays from the end along which the value keeps falling, rises, or falls without end."""
         reach, rest = self._reach(), self._rest()
         distances = self.scale * 10.0 ** np.arange(_NEAR, _FAR, 1 / _PER_DECADE)
         nearby = distances[(distances > reach[-1]) & (distances <= 1e3 * self.scale)]
@@ -292,7 +292,7 @@ class _Look:
     # --- between two points of the path --------------------------------------------------------------------------
 
     def crossing(self) -> Plain | None:
-        """Return what lies between two points of the path, where the slope turned round or a pole was jumped over.
+        """Return what lies between two points of the path where the slope changed sign or a pole was crossed.
 
         `kind` is "pole", "sharp" for a kink or a cusp, or "smooth"; `order` is the power of the distance by which the
         value rises. None for nothing of the kind.
@@ -424,7 +424,7 @@ class _Look:
         return bool(np.all(changes > -_BLOCKED * slope * distances))
 
     def failure(self) -> Plain | None:
-        """Return what is where a step of gradient descent failed, or None.
+        """Return a description of the point where a step of gradient descent failed, or None.
 
         `kind` is "outside" (no value), "infinite" (the value is), or "no slope" (a value, but no gradient), and then
         `lowest` says whether the value rises all around.
@@ -469,7 +469,7 @@ def _last_fall(changes: np.ndarray, first: int, stop: int) -> int:
 
 
 def _lasts(gains: np.ndarray) -> bool:
-    """Tell whether what is gained from decade to decade stays above 0 and does not become less in the second half."""
+    """Tell whether the gain per decade stays above 0 and does not shrink in the second half."""
     late = gains[len(gains) // 2 :]
     return len(late) > 1 and bool(np.all(late[1:] >= _LASTING * late[:-1]) and late[-1] > 0)
 

@@ -26,7 +26,7 @@ _ENTRY = 1e-9  # for each number of a column
 
 
 def engine_of(plan: Plan) -> str:
-    """Return what runs a plan: "numpy" or "jax".
+    """Return the engine of a plan: "numpy" or "jax".
 
     Raises:
         SettingError: if NumPy is chosen and cannot run it.

@@ -51,12 +51,12 @@ class Blocks:
 
     @property
     def rise(self) -> float:
-        """What the last block lies above the lowest."""
+        """The rise from the lowest block to the last."""
         return float(self.medians[-1] - self.medians[self.lowest])
 
     @property
     def fall(self) -> float:
-        """What the lowest block lies below the first."""
+        """The fall from the first block to the lowest."""
         return float(self.medians[0] - self.medians[self.lowest])
 
     @functools.cached_property

@@ -19,7 +19,7 @@ _SETS = ("training", "validation")
 
 
 class CellState(enum.IntEnum):
-    """What is known of a number."""
+    """The state of a recorded number."""
 
     NOT_MEASURED = 0
     FINITE = 1

@@ -84,7 +84,7 @@ def ends_at_guessing(losses: np.ndarray, counts: Sequence[float], accuracy: floa
 
 
 def _rest(numbers: np.ndarray) -> float | None:
-    """Return where a column rests over its second half; None where it moves there."""
+    """Return the level of a column over its second half; None if it moves there."""
     if len(numbers) < 10:
         return None
     blocks = Blocks(numbers)
@@ -94,7 +94,7 @@ def _rest(numbers: np.ndarray) -> float | None:
 
 
 def _dead_rest(numbers: np.ndarray) -> float | None:
-    """Return where a column lies dead still from its third block on; None where it does not."""
+    """Return the level of a column that does not move at all from its third block on; None if it moves."""
     if len(numbers) < 20:
         return None
     late = Blocks(numbers).medians[2:]
@@ -103,7 +103,7 @@ def _dead_rest(numbers: np.ndarray) -> float | None:
 
 
 def _tolerance(level: ChanceLevel) -> float:
-    """Return how near to a level of chance a loss must be."""
+    """Return the tolerance within which a loss is at a level of chance."""
     others = [abs(other.loss - level.loss) for other in _LEVELS if other.loss != level.loss]
     return min(_NEAR * level.loss, _OF_GAP * min(others))
 

@@ -65,7 +65,7 @@ FLAT_MINIMUM_ORDERS = (3.5, 10.0)
 
 @dataclass(frozen=True)
 class EndState:
-    """Where a descent stands.
+    """The state of a descent at its end.
 
     Args:
         words: the state, in words.
@@ -109,7 +109,7 @@ _JUDGED = {
 
 @dataclass(frozen=True)
 class StateRule:
-    """How a state is recognised.
+    """The rule that recognises a state.
 
     Args:
         rank: rules of a smaller rank are consulted first.
@@ -121,7 +121,7 @@ class StateRule:
 
 
 def state_of(evidence: Evidence, further: Iterable[StateRule] = ()) -> EndState:
-    """Return where the descent stands.
+    """Return the state of a descent at its end.
 
     Args:
         evidence: the quantities of the descent.
@@ -185,7 +185,7 @@ def _tiny(evidence: Evidence, way: float) -> bool:
 
 
 def _kind(evidence: Evidence) -> EndState | None:
-    """Return what kind of flat ground this is; None if it is none."""
+    """Return the kind of a flat point; None if the point is not flat."""
     end, around = evidence.end, evidence.around
     if around is not None and around.falls is not None:
         return _kind_of_falling(evidence, around, around.falls)
@@ -212,7 +212,7 @@ def _kind(evidence: Evidence) -> EndState | None:
 
 
 def _kind_of_falling(evidence: Evidence, around: Surroundings, fall: Fall) -> EndState:
-    """Return what kind of flat ground this is, from which the value falls on along some ray."""
+    """Return the kind of a flat point from which the value falls along some ray."""
     if around.endless is not None and evidence.gradient_norm[-1] > _FADED_SLOPE * evidence.gradient_norm[0]:
         return EndState.FALLING
     if fall.both_ways:
@@ -225,7 +225,7 @@ def _kind_of_falling(evidence: Evidence, around: Surroundings, fall: Fall) -> En
 
 
 def _at_noise_floor(evidence: Evidence) -> bool:
-    """Tell whether what is left is what the noise leaves: ασ² / 2(2 − αλ) on average for each coordinate.
+    """Tell whether the rest is that of the noise: on average ασ² / 2(2 − αλ) per coordinate.
 
     On a bowl x ← (1 − αλ)x − αε settles at the variance ασ² / λ(2 − αλ); the value lies λ/2 of that above the bottom.
     """
@@ -276,7 +276,7 @@ def _heads_into_saddle(evidence: Evidence) -> bool:
 
 
 def _lingers(evidence: Evidence, along_way_out: float) -> bool:
-    """Tell whether the flat point lies close by and it takes as many steps as were taken to get away from it.
+    """Tell whether a flat point is near and leaving it takes as many steps as were taken.
 
     Along a curvature λ < 0 the distance d from the flat point grows by 1 + α|λ| a step: ln(L / d) / ln(1 + α|λ|) steps
     to the path's own length L.
@@ -367,7 +367,7 @@ def _has_stopped(evidence: Evidence) -> bool:
 
 
 def _on_tail(evidence: Evidence) -> bool:
-    """Tell whether the ground at the end is level or no bowl."""
+    """Tell whether the surface at the end is level or not a bowl."""
     around = evidence.around
     if _steepened(evidence):
         return False
@@ -395,7 +395,7 @@ def _stands_between(end: EndCurvature) -> bool:
 
 
 def _if(state: EndState, *conditions: Callable[[Evidence], bool]) -> Callable[[Evidence], EndState | None]:
-    """Return the function that answers with a state where all conditions hold."""
+    """Return the function that returns a state if all conditions hold."""
     return lambda evidence: state if all(holds(evidence) for holds in conditions) else None
 
 

@@ -26,7 +26,7 @@ _AHEAD = 0.5  # cosine between a ray and the way down: the ray leads ahead
 
 
 class Evidence:
-    """The quantities of a descent that the checks use.
+    """The quantities of a descent that the checks share.
 
     Args:
         trace: the trace to be judged.
@@ -47,12 +47,12 @@ class Evidence:
 
     @functools.cached_property
     def around(self) -> Surroundings | None:
-        """The ground around the end, if it was looked at."""
+        """The values around the end, if they were evaluated."""
         return surroundings_of(self.trace)
 
     @functools.cached_property
     def falls_ahead(self) -> bool:
-        """Whether the value goes on falling from the end along the way down: no bottom is ahead."""
+        """Whether the value keeps falling from the end along −∇f, so that no bottom is ahead."""
         fall = None if self.around is None else self.around.falls
         if fall is None or self.trace.gradients is None:
             return False
@@ -187,12 +187,12 @@ class Evidence:
 
     @functools.cached_property
     def decrease(self) -> float:
-        """What the value fell by from start to end."""
+        """The decrease of the value from start to end."""
         return float(self.value[0] - self.value[-1])
 
     @functools.cached_property
     def share_left(self) -> float:
-        """What is left to gain, over all there was to gain from the start; 1 where that cannot be told."""
+        """The remaining decrease as a share of the whole decrease from the start; 1 if unknown."""
         left = self.end.remaining_decrease
         # Without curvature, or on ground that rises, the decrease left is unknown: then nothing counts as arrived.
         if left is None or not math.isfinite(left) or self.decrease + left <= 0:
@@ -292,7 +292,7 @@ class Evidence:
 
     @property
     def may_still_swell(self) -> bool:
-        """Whether a swelling from the first steps of momentum β may not have died away yet, by √β a step."""
+        """Whether a transient of momentum β from the first steps, which decays by √β per step, may still be present."""
         return self.method.swings and self.method.swing_decay ** (self.last_step / 2) > _DIED_AWAY
 
     @functools.cached_property
@@ -307,7 +307,7 @@ class Evidence:
 
     @functools.cached_property
     def swing(self) -> float:
-        """What the value changes by, to first order, over a step: half of ‖g‖‖u‖, over the decrease from the start."""
+        """The change of the value in a step, to first order, ½‖g‖‖u‖, as a share of the decrease from the start."""
         late = slice(len(self.step) // 2, len(self.step) - 1)
         # A bounce across the floor changes the value by at most ‖g‖‖u‖ in a step; half of it is the usual amount.
         products = self.gradient_norm[late] * self.update_norm[late] / 2
@@ -318,7 +318,7 @@ class Evidence:
 
     @functools.cached_property
     def straightness(self) -> float | None:
-        """How far the last half got over how far it walked: 1 straight ahead, 0 to and fro; None without a path."""
+        """Displacement over path length in the last half: 1 straight ahead, 0 to and fro; None without a path."""
         coordinates = self.trace.coordinates
         if coordinates is None or len(coordinates) < 8:
             return None
@@ -336,7 +336,7 @@ class Evidence:
 
     @functools.cached_property
     def steps_to_go(self) -> int | None:
-        """Steps until the gradient's norm falls to the target, all else being as it is; None if it cannot be told."""
+        """Steps until the gradient's norm falls to the target, other things being equal; None if unknown."""
         return steps_to_go(self)
 
     # --- for the findings ----------------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ class NotRun:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of a trace that a remedy is to move.
+    """A number of a trace that a remedy should change.
 
     Args:
         name: its identifier.

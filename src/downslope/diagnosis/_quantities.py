@@ -55,17 +55,17 @@ def has_moved(name: str, before: float | None, after: float | None) -> bool | No
 
 
 def _end_value(evidence: Evidence) -> float:
-    """Return the value at the end; ∞ for a descent that met what is no finite number."""
+    """Return the value at the end; ∞ for a descent that met a number that is not finite."""
     return math.inf if evidence.failed else float(evidence.value[-1])
 
 
 def _highest_value(evidence: Evidence) -> float:
-    """Return the highest value of any step; ∞ for a descent that met what is no finite number."""
+    """Return the highest value of any step; ∞ for a descent that met a number that is not finite."""
     return math.inf if evidence.failed else float(np.max(evidence.value))
 
 
 def _distance(evidence: Evidence) -> float:
-    """Return how far the end lies from the start; NaN for a descent that met what is no finite number."""
+    """Return the distance from start to end; NaN for a descent that met a number that is not finite."""
     if evidence.failed:
         return math.nan
     start, end = evidence.trace.start, evidence.trace.end

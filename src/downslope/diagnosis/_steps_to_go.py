@@ -31,7 +31,7 @@ _SAME_CURVATURE = 1e-6
 
 
 def steps_to_go(evidence: Evidence) -> int | None:
-    """Return the steps until the gradient's norm falls to the target; None if that cannot be foreseen."""
+    """Return the steps until the gradient's norm falls to the target; None if they cannot be estimated."""
     if evidence.gradient_norm[-1] <= evidence.target:
         return 0
     steps = _foreseen(evidence)
@@ -62,7 +62,7 @@ def is_quadratic(evidence: Evidence) -> bool:
 
 
 def _foreseen(evidence: Evidence) -> float | None:
-    """Return the steps to go where theory and observation agree, or theory is exact; else None."""
+    """Return the remaining steps if theory and observation agree, or theory is exact; else None."""
     if not evidence.constant_rate or evidence.is_noisy or evidence.searches_line:
         return None
     by_modes = _by_modes(evidence)
@@ -113,14 +113,14 @@ def _by_modes(evidence: Evidence) -> float | None:
 
 
 def _by_contraction(evidence: Evidence) -> float | None:
-    """Return the steps if the gradient goes on shrinking as in the last quarter."""
+    """Return the steps if the gradient keeps shrinking as in the last quarter."""
     if evidence.observed_contraction is None:
         return None
     return _until(evidence.gradient_norm[-1] / evidence.target, evidence.observed_contraction)
 
 
 def _by_decay(evidence: Evidence) -> float | None:
-    """Return the steps if the gradient goes on shrinking by the law of its last decade, r ∝ ‖g‖^q."""
+    """Return the steps if the gradient keeps shrinking by the law of its last decade, r ∝ ‖g‖^q."""
     rows = _late_rows(evidence)
     if len(rows) < _FEW:
         return None
@@ -131,7 +131,7 @@ def _by_decay(evidence: Evidence) -> float | None:
 
 
 def _by_curvature(evidence: Evidence) -> float | None:
-    """Return the steps if the curvature along the gradient goes on following its size, with r = −ln ρ(αλ)."""
+    """Return the steps if the curvature along the gradient keeps following its size, with r = −ln ρ(αλ)."""
     rows = _late_rows(evidence)
     if len(rows) < _FEW or evidence.method.scaled or evidence.learning_rate is None:
         return None

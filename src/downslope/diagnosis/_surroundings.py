@@ -50,7 +50,7 @@ class EndlessFall:
 
 @dataclass(frozen=True)
 class Crossing:
-    """What lies between two points of the path.
+    """A kink, a cusp or a pole between two points of the path.
 
     Args:
         kind: "pole", "sharp" (a kink or a cusp) or "smooth".
@@ -73,7 +73,7 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Failure:
-    """What is where a step failed.
+    """The point at which a step failed.
 
     Args:
         kind: "outside" (no value), "infinite" (the value is) or "no slope".
@@ -90,7 +90,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The ground around the end of a descent.
+    """The values around the end of a descent.
 
     Args:
         names: the coordinates' names.
@@ -120,7 +120,7 @@ class Surroundings:
         return self.crossing is not None and self.crossing.kind == "pole"
 
     def heading(self, along: np.ndarray) -> str:
-        """Return where a ray leads, by its main coordinates: `x → ∞, y → −∞`."""
+        """Return the direction of a ray, by its main coordinates: `x → ∞, y → −∞`."""
         ways = zip(self.names, along, strict=True)
         return ", ".join(f"{name} → {'∞' if part > 0 else '−∞'}" for name, part in ways if abs(part) > _MAIN)
 
@@ -131,7 +131,7 @@ class Surroundings:
 
 
 def surroundings_of(trace: Trace) -> Surroundings | None:
-    """Return what a trace holds of the ground around its end; None if nothing, or data that make no sense."""
+    """Return the record of a trace on the values around its end; None if there is none, or it is inconsistent."""
     facts = trace.facts.get("surroundings")
     if not isinstance(facts, Mapping) or "falls" not in facts:
         return None

@@ -67,7 +67,7 @@ class TrainingEvidence:
 
     @property
     def unit(self) -> str:
-        """What the steps count: "step", "epoch", or "row"."""
+        """The unit that the steps count: "step", "epoch", or "row"."""
         return str(self.log.get("unit", "step"))
 
     @property
@@ -77,7 +77,7 @@ class TrainingEvidence:
 
     @functools.cached_property
     def metric(self) -> str:
-        """What people read: "accuracy", "balanced_accuracy" or "r2"; "loss" where there is none of them."""
+        """The metric for people: "accuracy", "balanced_accuracy" or "r2"; "loss" if none was measured."""
         named = self.network.get("metric") or self.data.get("metric")
         if named is not None:
             return str(named)
@@ -142,16 +142,16 @@ class TrainingEvidence:
 
     @functools.cached_property
     def reference(self) -> float | None:
-        """What the better of nearest neighbours and ridge regression scores, on the rows of both kinds together.
+        """The better score of nearest neighbours and ridge regression, on training and held-back rows together.
 
-        Rows held back may be easier than the others, as where labels are noise on one side only: it is no lower than
-        what their own score surely exceeds.
+        Held-back rows may be easier than the others, for example if labels are noise on one side only. So the
+        reference is never below the score that simple learners surely exceed on the held-back rows alone.
         """
         return None if not self._references else sum(self._references) / len(self._references)
 
     @functools.cached_property
     def _references(self) -> tuple[float, ...]:
-        """What the reference may be: one number, or the ends of a range where the trace does not settle it.
+        """The possible references: one number, or the ends of a range if the trace does not determine it.
 
         The rows held back are few, and those trained on are scored with each left out: pooled, the score is surer.
         """
@@ -175,7 +175,7 @@ class TrainingEvidence:
 
     @functools.cached_property
     def chance(self) -> float | None:
-        """What guessing scores."""
+        """The score of guessing."""
         chance = self.data.get("chance_score")
         return None if chance is None else float(chance)
 
@@ -196,7 +196,7 @@ class TrainingEvidence:
 
     @property
     def margin(self) -> float:
-        """How far the score may lie below the reference before the network counts as falling short."""
+        """The distance below the reference at which the network counts as falling short."""
         return self._margins[1]
 
     @functools.cached_property
@@ -289,7 +289,7 @@ class TrainingEvidence:
 
     @functools.cached_property
     def not_comparable(self) -> str:
-        """What is lacking to say whether the network does what the data allow; empty where nothing is."""
+        """The missing facts without which the score cannot be compared with the reference; empty if none."""
         if self.falls_short is not None:
             return ""
         if any(not self._is_finite_at_end(f"{of}_{self.metric}") for of in _SETS):
@@ -397,7 +397,7 @@ class TrainingEvidence:
 
     @functools.cached_property
     def epochs(self) -> float | None:
-        """How often each row was seen; None where rows or batches are not known."""
+        """The number of times that each row was seen; None if rows or batches are unknown."""
         batches, rows = self.trace.plan.get("batches"), self.data.get("rows")
         if not rows or batches is None:
             return None

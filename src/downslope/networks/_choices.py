@@ -46,7 +46,7 @@ _CLOSEST_PROBES, _CLOSEST_PROBES_OF_ALL = 1000, 250
 
 
 class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
-    """How each step is taken, which the first steps of a training may do otherwise."""
+    """The choices of single steps, which may differ for the first steps of a training."""
 
     method: Annotated[
         "MethodName | Method | MethodSpec | optax.GradientTransformation",
@@ -79,7 +79,7 @@ class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
 
 
 class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoices, total=False):
-    """What may be chosen of a training."""
+    """The choices of a training."""
 
     steps: Annotated[
         int,
@@ -227,7 +227,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
 
 
 class RunChoices(TypedDict, total=False):
-    """How a training is watched and kept."""
+    """The choices of how a training is reported and saved."""
 
     save: Annotated[
         str | os.PathLike[str] | None,
@@ -293,11 +293,11 @@ class RunChoices(TypedDict, total=False):
 
 
 class TrainChoices(TrainingChoices, RunChoices, total=False):
-    """What `train` takes for one training."""
+    """The choices of `train` for one training."""
 
 
 class ReplicateChoices(TrainChoices, total=False):
-    """What `train` takes."""
+    """All choices of `train`."""
 
     seeds: Annotated[
         int | Sequence[int] | None,
@@ -329,7 +329,7 @@ class SetupChanges(TrainingChoices, total=False):
 
 
 def batches_of(task: "Job", chosen: Mapping[str, Any]) -> Batches:
-    """Return how examples are taken, evaluations and probes rounded to steps that look inside the layers as well."""
+    """Return the batch schedule; evaluations and probes are rounded to steps that record the layers as well."""
     steps, every, patience = chosen["steps"], chosen["layers_every"], chosen["patience"]
     batched = task.objective.batched
     assert batched is not None
@@ -401,16 +401,16 @@ def in_order(
 
 
 def _is_data(value: object) -> bool:
-    """Tell whether something is data and can be no model."""
+    """Tell whether an argument is data and cannot be a model."""
     pair = isinstance(value, tuple) and len(value) == 2 and hasattr(value[0], "shape") and not callable(value[0])
     return pair or isinstance(value, str | os.PathLike | Mapping) or (isinstance(value, Frame) and not callable(value))
 
 
 def _is_data_of_its_own(value: object) -> bool:
-    """Tell whether something is data and can be no target either."""
+    """Tell whether an argument is data and cannot be a target either."""
     return isinstance(value, Mapping | os.PathLike) or (isinstance(value, tuple) and _is_data(value))
 
 
 def _is_model(value: object) -> bool:
-    """Tell whether something is a model: layers, a network, a module or a loss function."""
+    """Tell whether an argument is a model: layers, a network, a module or a loss function."""
     return callable(value) or layers_in(value) is not None

@@ -49,7 +49,7 @@ _CLEAR = 0.3  # of the range of costs
 
 @dataclass(frozen=True)
 class LossBehaviour:
-    """How a loss behaves on artificial outputs; None for what could not be measured.
+    """The behaviour of a loss on artificial outputs; None for what could not be measured.
 
     Args:
         unpaired: the change when targets are moved to other rows, over the change that is due; 0 for a loss that does
@@ -105,7 +105,7 @@ def probed(
     classes: int,
     own: Hashable | None = None,
 ) -> LossBehaviour:
-    """Return how a loss behaves on artificial outputs.
+    """Return the behaviour of a loss on artificial outputs.
 
     Args:
         value: the loss of outputs, shape (rows, …), and a tuple of targets; JAX can trace it.
@@ -350,7 +350,7 @@ class _Measured:
 
 
 def _behaviour(measured: _Measured, trial: _LossTrial) -> LossBehaviour:
-    """Return what the losses of the cases tell."""
+    """Return the behaviour that follows from the losses of the cases."""
     dealt = [measured.change(f"dealt {shift}") for shift in range(1, trial.shape[0])]
     towards = measured.changes("towards")
     joint = measured.change("drawn 1") - measured.change("both other", "other targets")
@@ -404,7 +404,7 @@ def _form(measured: _Measured) -> str:
 
 
 def _takes(measured: _Measured, form: str, single: bool) -> str:
-    """Return what a loss of classes takes, "" where its values do not tell."""
+    """Return the kind of outputs that a loss of classes takes; "" if its values do not show it."""
     if not single and measured.are_same("shifted", "drawn 0"):
         return LOGITS
     line = [measured[name] for name in ("drawn 0", "line 1", "line 2")]
@@ -423,7 +423,7 @@ def _takes(measured: _Measured, form: str, single: bool) -> str:
 
 
 def _label_gain(measured: _Measured, takes: str) -> float | None:
-    """Return by how much sure and wrong outputs lose against sure and right ones, over the range that outputs span."""
+    """Return the loss of confident wrong outputs minus that of confident right ones, over the range of the loss."""
     evens = {" 8.0": "even logits", " shares": "even shares", " logarithms": "even logarithms"}
     gains = []
     for family in [_FAMILIES[takes]] if takes in _FAMILIES else _FAMILIES.values():
@@ -436,7 +436,7 @@ def _label_gain(measured: _Measured, takes: str) -> float | None:
 
 
 def _label_shift(measured: _Measured, takes: str) -> int | None:
-    """Return how many classes after its own the output stands that costs a label least, by far; None if not known.
+    """Return the offset, in classes, of the output that clearly costs a label least; None if unknown.
 
     Under a loss of the wrong sign all classes but a label's own cost alike.
     """

@@ -37,7 +37,7 @@ _MOST_ASSESSED = 5000
 
 
 class ComputationChoices(TypedDict, total=False):
-    """How outputs and loss are computed: what `_Computation` below reads by name."""
+    """The choices of how outputs and loss are computed; `_Computation` reads them by name."""
 
     l2: Annotated[
         float,
@@ -321,7 +321,7 @@ class _Judged:
         return results
 
     def forget(self) -> None:
-        """Let go of the last evaluation."""
+        """Forget the last evaluation."""
         self._last = None
 
 
@@ -379,7 +379,7 @@ def _network_facts(model: Model, loss: Plain, kind: str, metric: str, inside: Pl
 def _traits(
     compute: _Computation, model: Model, walk: Walk | None, training: tuple[Any, Any], batch: int, structure: Structure
 ) -> Plain:
-    """Return what the program of a training step does beside its layers, as `program_traits` does."""
+    """Return the traits of the program of a training step; see `program_traits`."""
     if walk is not None:
         return _of_program(walk.closed, model, training)
     layers = model.description.get("layers", [])
@@ -411,7 +411,7 @@ def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
 
 
 def _output(compute: _Computation, model: Model, inputs: Any) -> tuple[OutputForm, tuple[int, ...]]:
-    """Return what the last operations of a model are, and the shape of the outputs of an example.
+    """Return the form of the last operations of a model, and the shape of the outputs of an example.
 
     The network is traced once for both, unless its layers say the shape.
     """
@@ -439,7 +439,7 @@ def _takes_logits(loss: Loss, behaviour: LossBehaviour) -> bool | None:
 
 
 def _tried(loss: Loss, shape: tuple[int, ...], targets: Any, kind: str) -> LossBehaviour:
-    """Return how the loss behaves on artificial outputs of a shape."""
+    """Return the behaviour of the loss on artificial outputs of a shape."""
     wanted = np.asarray(targets)
     # Classes that are in no row count as well where the outputs have room for them.
     classes = 0 if kind == NUMBERS else max(int(wanted.max()) + 1, int(np.prod(shape)), 2)

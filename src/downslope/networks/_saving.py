@@ -29,7 +29,7 @@ _BY_LEARNERS = ("reference", "score", "shuffled", "auc", "shift")
 def run_folder(
     save: str | os.PathLike[str] | None, layout: DeviceLayout, *, resume: bool, overwrite: bool
 ) -> Iterator[Path | None]:
-    """Be the only writer of a training's folder within a `with` block; refuse to lose a run that is there.
+    """Hold the lock of a training's folder within a `with` block; refuse to overwrite a run that is there.
 
     Of several processes the first is the writer, and all end together.
 

@@ -154,12 +154,12 @@ def _of_classes(outputs: np.ndarray, targets: np.ndarray, loss: Plain, classes: 
 
 
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
-    """Return shares, None where there is nothing to share."""
+    """Return shares; None where the denominator is 0."""
     return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
 
 
 def _ranking(outputs: np.ndarray, loss: Plain, classes: int) -> np.ndarray | None:
-    """Return what ranks rows by how likely they are of each class, shape (rows, classes); None where nothing does."""
+    """Return scores that rank rows by the likelihood of each class, shape (rows, classes); None if there are none."""
     if not np.isfinite(outputs).all():
         return None
     try:

@@ -114,7 +114,7 @@ class Setup:
         self.__dict__.update(state, model=unpacked(state["model"]), is_copy=True)
 
     def _structure_of(self, origin: Any) -> Structure:
-        """Return what programs of a model or a loss of the user's are kept for."""
+        """Return the structure that programs of a user's model or loss are kept for."""
         return structure_of_function(origin, self.number, lasting="is_copy" in self.__dict__)
 
     @classmethod

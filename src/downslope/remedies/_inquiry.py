@@ -47,7 +47,7 @@ class DescentSubject(TrialSubject[S], Protocol[S]):
         ...
 
     def falls_short(self, best: TrialRun) -> bool:
-        """Tell whether the best run so far leaves something to mend."""
+        """Tell whether the best run so far leaves something to repair."""
         ...
 
 
@@ -55,7 +55,7 @@ def inquire(subject: DescentSubject[S], diagnosis: Diagnosis, seeds: int) -> Pre
     """Find what helps: try each remedy once as the run was, then prove the best with seeds not used to choose them.
 
     Args:
-        subject: what is to be mended.
+        subject: the run to be repaired.
         diagnosis: its diagnosis.
         seeds: pairs of runs to prove a remedy with.
     """
@@ -109,7 +109,7 @@ class _Inquiry(Generic[S]):
     """All that was tried so far.
 
     Args:
-        subject: what is to be mended.
+        subject: the run to be repaired.
         seeds: pairs of runs to prove a remedy with.
     """
 

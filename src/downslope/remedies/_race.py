@@ -39,7 +39,7 @@ def race(subject: TrainingSubject[S], diagnosis: Diagnosis, pairs: int) -> Presc
     """Find what helps a training, within its budget.
 
     Args:
-        subject: what is to be mended.
+        subject: the run to be repaired.
         diagnosis: its diagnosis.
         pairs: the most pairs of runs to prove a remedy with.
     """

@@ -100,7 +100,7 @@ class Board(Generic[S]):
     """All that was run so far.
 
     Args:
-        subject: what is to be mended.
+        subject: the run to be repaired.
         pairs: the most pairs of runs to prove a remedy with.
     """
 

@@ -227,7 +227,7 @@ class TrialRun:
 
 
 class Cost(Protocol):
-    """What the runs have cost so far."""
+    """The cost of the runs so far."""
 
     spent: int
     seconds: float
@@ -296,7 +296,7 @@ class TrialSubject(Protocol[S]):
 
 
 class Runner:
-    """Makes runs side by side, and counts what they cost.
+    """Runs jobs in parallel, and counts their cost.
 
     Args:
         crew: makes them.

@@ -46,7 +46,7 @@ def wide_race(subject: TrainingSubject[S], diagnosis: Diagnosis, pairs: int, wid
     """Find what helps a training, within its budget, by waves of runs.
 
     Args:
-        subject: what is to be mended.
+        subject: the run to be repaired.
         diagnosis: its diagnosis.
         pairs: pairs of runs to prove a remedy with.
         width: runs that are begun before the next decision; of a single one, and with a budget for fewer than two

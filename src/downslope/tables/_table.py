@@ -149,7 +149,7 @@ class Table(Mapping[str, np.ndarray]):
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.columns[0].cells)
 
     @property

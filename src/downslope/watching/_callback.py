@@ -94,12 +94,12 @@ class WatchingCallback:
         return cast(WatchChoices, {**known, **self.choices})
 
     def _loss(self, loss: Any) -> None:
-        """Tell the loss of a batch."""
+        """Report the loss of a batch to the watch."""
         if self.watch is not None:
             self.watch.loss(loss)
 
     def _evaluation(self, at: int, metrics: Mapping[str, Any], rows: float = 0, **known: Any) -> None:
-        """Tell losses and scores on rows held back; of several sets each, and the mean over them.
+        """Report losses and scores on held-back rows to the watch; for several sets, each and their mean.
 
         Args:
             at: the count of steps or epochs, by which the sets of one evaluation belong together.

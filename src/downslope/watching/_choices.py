@@ -7,7 +7,7 @@ from downslope._choices import Choice
 
 
 class WatchChoices(TypedDict, total=False):
-    """What may be chosen of a watch."""
+    """The choices of a watch."""
 
     every: Annotated[int, Choice(10, "Steps between records of the layers; 0 for none.", "run", least=0)]
     curvature_every: Annotated[

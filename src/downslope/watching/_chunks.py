@@ -35,7 +35,7 @@ class Chunks:
         return {name: column[first:] for name, column in self._chunks[0].items()} if self._chunks else {}
 
     def replace(self, columns: Columns) -> None:
-        """Put other rows in the place of all."""
+        """Replace all rows."""
         self._chunks, self._rows = [], 0
         self.append(columns)
 

@@ -153,7 +153,7 @@ class WatchedRows:
         self._spectra.append(spectrum)
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence on what could not be looked at, once, among the facts."""
+        """Keep a sentence on what could not be measured among the facts, once."""
         self.facts["notes"] = list(dict.fromkeys([*(self.facts.get("notes") or ()), sentence]))
 
     # --- as a trace ----------------------------------------------------------------------------------------------
@@ -326,7 +326,7 @@ class WatchedRows:
         return self._store is not None
 
     def keep_in_memory(self) -> None:
-        """Write nothing more."""
+        """Stop writing to disk."""
         with contextlib.suppress(TraceError):
             self._read_back()
         self.release()
@@ -337,12 +337,12 @@ class WatchedRows:
         self.folder, self.writes = None, False
 
     def release(self) -> None:
-        """Let others write the folder."""
+        """Release the folder for other writers."""
         if self._lock is not None:
             self._lock.close()
 
     def claim(self) -> None:
-        """Be the only writer of the folder from now on, before the first row.
+        """Become the only writer of the folder, before the first row.
 
         Raises:
             SettingError: if there is a run in it that is not to be replaced.

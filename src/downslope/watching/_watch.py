@@ -38,13 +38,13 @@ _FETCH_SECONDS = 30.0  # a loop of long steps is fetched sooner than after `flus
 
 
 class Instrument(Protocol):
-    """What looks into a training and adds rows; one for each framework.
+    """The part of a watch that measures a training and adds rows; one for each framework.
 
     Whatever fails in it is its own concern: none of these may raise because a look failed.
     """
 
     def loss(self, value: Any) -> None:
-        """Take a loss, between forward and backward."""
+        """Receive a loss, between the forward and the backward pass."""
         ...
 
     def flush(self) -> None:
@@ -52,7 +52,7 @@ class Instrument(Protocol):
         ...
 
     def resume(self, step: int) -> None:
-        """Count the next step as this one."""
+        """Number the next step."""
         ...
 
     @property
@@ -66,28 +66,28 @@ class Instrument(Protocol):
 
     @property
     def rows_evaluated(self) -> int | None:
-        """How many rows were evaluated since the last step; None where that is not known."""
+        """The number of rows evaluated since the last step; None if unknown."""
         ...
 
     @property
     def end(self) -> Columns | None:
-        """The weights as they are now, by part; None where they are too many, or not known."""
+        """The current weights by part; None if they are too many, or unknown."""
         ...
 
     def close(self) -> None:
-        """Take out whatever was put into model, optimizer and framework."""
+        """Remove all hooks from model, optimizer and framework."""
         ...
 
 
 class Follower(Protocol):
-    """What gets the trace of a watch as it grows: a tracker, for example."""
+    """A recipient of the trace of a watch as it grows, such as a tracker."""
 
     def follow(self, trace: Trace) -> None:
-        """Take the trace so far."""
+        """Receive the trace so far."""
         ...
 
     def close(self, trace: Trace) -> None:
-        """Take the finished trace."""
+        """Receive the finished trace."""
         ...
 
 
@@ -389,7 +389,7 @@ def begin_watch(
 
 
 def _instrument(model: Any, optimizer: Any, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
-    """Return what looks into a training of a model, by its framework; None where there is none."""
+    """Return the instrument for a model, by its framework; None without a model."""
     if model is None and optimizer is None:
         return None
     looks: dict[str, Any] = {name: choices[name] for name in ("every", "curvature_every")} | {

@@ -48,7 +48,7 @@ class WatchCallback(WatchingCallback, base=_base, package="transformers accelera
         self._losses, self._hook = 0, model.register_forward_hook(self._take)
 
     def _take(self, model: Any, arguments: Any, output: Any) -> None:
-        """Tell the loss in an output: the first entry of a tuple, the entry `loss` of anything else."""
+        """Report the loss in an output: the first entry of a tuple, the entry `loss` of anything else."""
         if isinstance(output, Mapping):  # as all outputs of Transformers are
             loss: Any = output.get("loss")
         else:
@@ -59,7 +59,7 @@ class WatchCallback(WatchingCallback, base=_base, package="transformers accelera
             self._loss(loss)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """Say once that no loss was seen."""
+        """Warn once if no loss was seen."""
         if self._losses == 0:
             self._losses = -1
             warnings.warn(
@@ -67,7 +67,7 @@ class WatchCallback(WatchingCallback, base=_base, package="transformers accelera
             )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **objects: Any) -> None:
-        """Tell losses and scores on rows held back, a set at a time; outside of a training there is no hook."""
+        """Report losses and scores on held-back rows, one set at a time; there is no hook outside of a training."""
         if self._hook is not None:
             self._evaluation(state.global_step, metrics or {})
 

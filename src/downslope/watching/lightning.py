@@ -43,7 +43,7 @@ class WatchCallback(WatchingCallback, base=_base, package="lightning"):
             watch.load_state_dict(self._state)
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
-        """Tell the loss, which arrives divided by the batches of a step and multiplied by the scaler."""
+        """Report the loss, undoing the division by accumulated batches and the factor of the scaler."""
         self._loss(loss)
 
     def on_validation_batch_end(
@@ -54,7 +54,7 @@ class WatchCallback(WatchingCallback, base=_base, package="lightning"):
             self._held_back = (self._held_back if batch_idx else 0) + rows_of(batch)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Tell what was logged on rows held back, after the module's own `on_validation_epoch_end`."""
+        """Report what was logged on held-back rows, after the module's own `on_validation_epoch_end`."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._evaluation(trainer.global_step, trainer.callback_metrics, self._held_back)
 

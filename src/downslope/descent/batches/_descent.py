@@ -58,7 +58,7 @@ def descend_batches(
     watch: Callable[[Trace], None] | None = None,
     layout: DeviceLayout | None = None,
 ) -> Trace:
-    """Go down a plan whose objective is averaged over batches of examples.
+    """Run a plan whose objective is averaged over batches of examples.
 
     Args:
         plan: the plan. Its tolerance is left aside: a batch's gradient is never at rest.
@@ -91,7 +91,7 @@ def descend_batches(
 
 
 class BatchDescent:
-    """A training under way.
+    """A running training.
 
     Args:
         plan: the plan; its objective is averaged over batches.
@@ -159,13 +159,13 @@ class BatchDescent:
             self.source.close()
 
     def _source(self) -> InMemory | Streamed:
-        """Return where batches come from."""
+        """Return the source of batches."""
         if self.batched.examples is None:
             return Streamed(self.batched, self.batches.accumulate, self.every, self.layout, self.plan.seed)
         return InMemory(self.batched, self.batches, self.every, self.plan.seed, self.layout)
 
     def _probe(self) -> Probe | None:
-        """Return what looks at curvature and noise, if it is wanted and there are examples to look at."""
+        """Return the probe of curvature and noise; None if it is not wanted, or there are no examples."""
         if not self.batches.probe_every or self.batched.measured is None:
             return None
         return Probe(self.batched, self.batches.per_step or rows_of(self.batched.measured), self.plan.seed)
@@ -181,7 +181,7 @@ class BatchDescent:
         }
 
     def _recipe(self) -> BatchRecipe:
-        """Return what the program is compiled for."""
+        """Return the structure that the program is compiled for."""
         plan = self.plan
         return BatchRecipe(
             functions=self.batched.functions,
@@ -216,7 +216,7 @@ class BatchDescent:
         return layout.copied(self._begun_otherwise(self.plan.beginning, begun))
 
     def _divided(self, journal: Journal | None) -> DividedState | None:
-        """Return where the divided part of the state is written; None if there is none, or nothing is written."""
+        """Return the store of the divided part of the state; None if nothing is divided, or nothing is written."""
         if not self.layout.divides_state:
             return None
         known = {} if journal is None else {"folder": str(journal.folder), "note": journal.note.get("divided", {})}
@@ -235,7 +235,7 @@ class BatchDescent:
         return state if alike else state._replace(rule=begun.rule)
 
     def after(self, steps: int) -> BatchState:
-        """Return the state after so many steps, with nothing looked at.
+        """Return the state after a number of steps, without any measurement.
 
         Raises:
             SettingError: if the loss is not finite until then.
@@ -259,7 +259,7 @@ class BatchDescent:
         return self.layout.local(self.state)
 
     def _until_event(self) -> int:
-        """Return the steps until something is to be measured."""
+        """Return the number of steps until the next measurement."""
         nearest = self.plan.steps
         for cadence in (self.batches.evaluate_every, self.batches.probe_every):
             if cadence:
@@ -267,7 +267,7 @@ class BatchDescent:
         return nearest
 
     def _look_around(self) -> None:
-        """Measure what is due at this step."""
+        """Take the measurements that are due at this step."""
         ends = self.step in (self.plan.first_step, self.plan.steps)
         if ends or self.step % self.batches.evaluate_every == 0:
             self._timed("evaluations", self._evaluate)
@@ -277,7 +277,7 @@ class BatchDescent:
             self._look_at_curvature()
 
     def _timed(self, what: str, work: Callable[[], None]) -> None:
-        """Do something and note how long it took."""
+        """Call a function and record how long it took."""
         began = time.perf_counter()
         work()
         self.seconds[what] += time.perf_counter() - began
@@ -296,7 +296,7 @@ class BatchDescent:
         return {} if conclude is None else dict(conclude(point, memory, self._sets))
 
     def _look_at_curvature(self) -> None:
-        """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
+        """Start a curvature probe in the background: the Hessian's two ends, and the noise of the gradient."""
         self._background.settle()  # the next look begins where the last one ended
         state, step, last, probe = self.reached, self.step, self.log.last_spectrum, self.probe
         assert probe is not None
@@ -395,7 +395,7 @@ class BatchDescent:
         return {**arrays_of_state(state), **best}
 
     def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
-        """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
+        """Return to the last point whose loss and gradient were finite, and locate what was not finite after it."""
         begun = self.state
         bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.arguments).state
         bad = self.layout.local(bad)
@@ -450,17 +450,17 @@ class BatchDescent:
         return outcome
 
     def _next_step(self) -> BatchChunk:
-        """Return what one more step gives; it is not taken."""
+        """Return the result of one more step without taking it."""
         examples, order = self.source.chunk(self.step, 1)
         return self.program.run(self.state, np.int32(1), examples, order, self.arguments)
 
     def _next_size(self, size: int, count: int, seconds: float) -> int:
-        """Return how many steps make a chunk that takes a noticeable time but still updates the progress bar."""
+        """Return the size of the next chunk: long enough to be efficient, short enough to update the progress bar."""
         wanted = min(int(count * _CHUNK_SECONDS / max(seconds, 1e-6)), 8 * size)
         return min(max(wanted // self.every, 1) * self.every, self.recipe.capacity)
 
     def record_cost(self) -> Plain:
-        """Return what looking cost, as shares of the time of the steps: layers, evaluations, probes, writing.
+        """Return the cost of the record, as shares of the time of the steps: layers, evaluations, probes, writing.
 
         Probes go on beside the steps, and the others between them.
         """
@@ -484,7 +484,7 @@ class BatchDescent:
         return max((recording - plain) / (plain * self.every), 0.0) if plain > 0 else math.nan
 
     def _seconds(self, count: int, rounds: int, examples: Any, order: Any) -> float:
-        """Return how long so many steps take: the shortest of some runs, whose results are thrown away."""
+        """Return the duration of a number of steps: the shortest of several runs, whose results are discarded."""
         shortest = np.inf
         for _ in range(rounds):
             began = time.perf_counter()

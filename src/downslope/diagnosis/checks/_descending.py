@@ -76,13 +76,13 @@ def _so_far(evidence: Evidence) -> str:
 
 
 def _meets_no_bottom(evidence: Evidence) -> bool:
-    """Tell whether the values around show that there is no bottom ahead, or a pole that was jumped over."""
+    """Tell whether the values around the end show that no bottom is ahead, or that a pole was crossed."""
     around = evidence.around
     return around is not None and (around.endless is not None or around.meets_pole)
 
 
 def _to_go(evidence: Evidence) -> str:
-    """Return how far it is still, or why that cannot be told."""
+    """Return the sentence on the remaining steps, or on why they cannot be estimated."""
     target = f"until the gradient is below {number(evidence.target)}"
     if evidence.steps_to_go:
         return f"About {count(evidence.steps_to_go, 'more step')} at this rate {target}."

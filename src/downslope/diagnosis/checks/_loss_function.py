@@ -148,7 +148,7 @@ def _fault(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
 
 
 def _endless(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
-    """Return what is wrong with a loss that falls for ever as outputs grow, and what to do."""
+    """Return the fault of a loss that falls without bound as outputs grow, and its remedy."""
     if not facts.get("unbounded"):
         return None
     low, high = evidence.network.get("output_bounds") or (None, None)
@@ -161,7 +161,7 @@ def _endless(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None
 
 
 def _mixing(facts: Plain) -> tuple[str, str] | None:
-    """Return what is wrong with a loss whose rows do not stand for themselves, and what to do."""
+    """Return the fault of a loss that mixes rows, and its remedy."""
     if (facts.get("not_additive") or 0.0) <= _MIXED:
         return None
     return (

@@ -37,7 +37,7 @@ class RawData:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(next(iter(self.targets.values())))
 
     def take(self, rows: np.ndarray) -> RawData:
@@ -47,7 +47,7 @@ class RawData:
         return replace(self, inputs=kept, targets=_rows_of(self.targets, rows))
 
     def noting(self, *notes: str) -> RawData:
-        """Return the same data with more notes."""
+        """Return the data with further notes."""
         return replace(self, notes=self.notes + notes)
 
 

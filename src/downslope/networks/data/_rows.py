@@ -383,7 +383,7 @@ _LOST = 0.01  # of the rows: so few zeros may be small numbers that were rounded
 
 
 def logarithms_of(learners: Learners, targets: np.ndarray) -> Plain:
-    """Return facts on what the logarithm does for positive numbers that spread over more than a factor of ten.
+    """Return facts on the benefit of a logarithm, for positive numbers that spread over more than a factor of ten.
 
     Args:
         learners: the learners on the rows.

@@ -34,7 +34,7 @@ _MOST_CATEGORIES = 1000
 
 
 class StreamedRows(NamedTuple):
-    """What a survey of a file knows.
+    """The result of a survey of a file.
 
     Args:
         groups: the file.
@@ -68,7 +68,7 @@ _TRAINED, _SHOWN, _HELD = 0, 1, 2
 
 @dataclass(frozen=True)
 class Picks:
-    """Which rows of a file are read, and what they are for; each row group is decided apart from the others.
+    """The rows of a file that are read, and their use; each row group is decided separately.
 
     Args:
         groups: the file.
@@ -117,7 +117,7 @@ class Picks:
         return raw.take(~lost) if lost.any() else raw
 
     def kinds(self, group: int, raw: RawData) -> np.ndarray:
-        """Return what the usable rows of a row group are for, shape (rows,)."""
+        """Return the use of each usable row of a row group, shape (rows,)."""
         drawn = np.random.default_rng([self.seed, group]).random(raw.rows)
         return np.where(drawn < self.held, _HELD, np.where(drawn < self.held + self.shown, _SHOWN, _TRAINED))
 
@@ -134,7 +134,7 @@ def survey(
     task: str | None,
     drop: str | Sequence[str],
 ) -> StreamedRows:
-    """Read a file once, and return what is known of it.
+    """Read a file once, and return the facts of its columns and rows.
 
     Args:
         groups: the file.
@@ -200,7 +200,7 @@ class _Numbers:
 
 @dataclass
 class _Seen:
-    """What the row groups so far hold.
+    """The facts of the row groups read so far.
 
     Args:
         numbers: by column of numbers.
@@ -269,7 +269,7 @@ class _Seen:
             self.values = None
 
     def result(self, picks: Picks, task: str | None, standardise: bool, scale_targets: bool) -> StreamedRows:
-        """Return what is known at the end."""
+        """Return the result of the survey."""
         rows = sum(self.counts)
         if rows < 1:
             raise DataError("no row is left for training", hint='missing="mean" fills missing cells in')
@@ -295,7 +295,7 @@ class _Seen:
         return StreamedRows(picks.groups, encoding, shown, held, tuple(self.counts), tuple(class_counts), picks, notes)
 
     def _columns(self) -> tuple[tuple[InputColumn, ...], tuple[str, ...]]:
-        """Return how columns become inputs, in the order of the file, and notes on categories."""
+        """Return the encoding of columns as inputs, in the order of the file, and notes on categories."""
         first = next(raw for raw in (*self.kept[_SHOWN], *self.kept[_HELD]))
         assert isinstance(first.inputs, dict)
         cells: Columns = {}

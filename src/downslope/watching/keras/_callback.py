@@ -39,19 +39,19 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
         self._sample = sample
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Start, in the way of the backend."""
+        """Start the watch, by the backend."""
         self.on_train_end()
         batches = self.params.get("steps")
         self._loop = loop_of(lambda: self.model, self._loss, batches, self._sample)
         self._begin_with(self._loop.begin, **({"steps": batches * self.params["epochs"]} if batches else {}))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Pass on that an epoch begins."""
+        """Report the start of an epoch."""
         if self._loop is not None:
             self._loop.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Look at the model before the step."""
+        """Measure the model before the step."""
         if self._loop is not None:
             self._loop.before_step()
 
@@ -66,12 +66,12 @@ class WatchCallback(WatchingCallback, base=_base, package="keras"):
             self._loop.count_evaluated()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Tell losses and scores on rows held back; those of the training are means over the epoch, and left out."""
+        """Report losses and scores on held-back rows; those of the training are means over the epoch, and left out."""
         if self._loop is not None:
             self._evaluation(epoch, logs or {}, self._loop.evaluated, step=self._loop.step)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Close the watch, and give the model back what it had."""
+        """Close the watch, and restore the model's own methods."""
         if self._loop is not None:
             self._loop = self._loop.end()
         self._end()

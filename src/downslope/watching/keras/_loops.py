@@ -38,7 +38,7 @@ def keras_itself() -> Any:
 
 
 def _takes_a_step_a_batch(model: Any) -> bool:
-    """Tell whether each call of the optimizer takes a step."""
+    """Tell whether each call of the optimizer takes one step."""
     return not model.optimizer.gradient_accumulation_steps
 
 
@@ -49,7 +49,7 @@ def _examples(model: Any) -> float:
 
 
 class TrainingLoop(Protocol):
-    """A training as its callback sees it: what it is told, and what it says of itself."""
+    """A training as its callback sees it: the callback's events, and how to measure the model."""
 
     evaluated: float  # rows of the last evaluation; 0 where Keras does not say
 
@@ -59,7 +59,7 @@ class TrainingLoop(Protocol):
         ...
 
     def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
-        """Return what looks into the training."""
+        """Return the instrument of the training."""
         ...
 
     def begin_epoch(self) -> None:
@@ -79,7 +79,7 @@ class TrainingLoop(Protocol):
         ...
 
     def end(self) -> None:
-        """Give the model back what it had."""
+        """Restore the model's own methods."""
         ...
 
 
@@ -115,7 +115,7 @@ class TorchLoop:
         self._model, self._take, self.evaluated = model, take, 0.0
 
     def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument:
-        """Return what looks into the training, and have the model pass its losses on."""
+        """Return the instrument of the training, and make the model pass on its losses."""
         from downslope.watching.torch import TorchInstrument
 
         module, optimizer = self._attached()
@@ -156,17 +156,17 @@ class TorchLoop:
         """Do nothing: the losses are those of the steps."""
 
     def before_step(self) -> None:
-        """Do nothing: the graph of the step is looked at."""
+        """Do nothing: the step is measured from its graph."""
 
     def after_step(self, watch: Watch, batch: int, mean: float) -> None:
-        """Do nothing: the optimizer says when it steps."""
+        """Do nothing: the optimizer reports its steps."""
 
     def count_evaluated(self) -> None:
         """Count the rows of the evaluation that has ended."""
         self.evaluated = _examples(self._model)
 
     def end(self) -> None:
-        """Give the model back what it had."""
+        """Restore the model's own methods."""
         for owner, name in ((self._model, "compute_loss"), (self._model.optimizer, "apply")):
             if name in vars(owner):
                 object.__delattr__(owner, name)
@@ -191,7 +191,7 @@ class CompiledLoop:
         self.begin_epoch()
 
     def begin(self, rows: WatchedRows, choices: WatchChoices) -> Instrument | None:
-        """Return what looks at the model on the sample, with JAX as the backend; None else."""
+        """Return the instrument that measures the model on the sample; None for backends other than JAX."""
         model = self._model()
         self._plan = rows.plan
         self._plan |= _plan(model.optimizer)
@@ -209,7 +209,7 @@ class CompiledLoop:
         self._done, self._mean, self._size, self._rate = 0, 0.0, 1.0, None
 
     def before_step(self) -> None:
-        """Look at the model, and renew the rate: at each look and epoch, and where a schedule has it at each step."""
+        """Measure the model if due, and read the rate: then, at each epoch, and with a schedule at each step."""
         if self._rate is None or (self._looks is not None and self._looks.is_due(self.step)):
             self._rate = float(self._model().optimizer.learning_rate)
         elif self._schedule is not None:
@@ -253,7 +253,7 @@ class CompiledLoop:
 def _looks(
     model: Callable[[], Any], sample: tuple[Any, Any], rows: WatchedRows, choices: WatchChoices
 ) -> KeptBatchInstrument:
-    """Return what looks at a model on a sample, with JAX as the backend."""
+    """Return the instrument that measures a model on a sample, with JAX as the backend."""
     from downslope.watching.optax import KeptBatchInstrument
 
     built = model()
@@ -298,7 +298,7 @@ def _group(optimizer: Any) -> dict[str, Any]:
 
 
 def _plan(optimizer: Any) -> dict[str, Any]:
-    """Return what a plan says of an optimizer of Keras."""
+    """Return the entries of a plan for an optimizer of Keras."""
     said, name = optimizer.get_config(), type(optimizer).__name__
     method = _METHODS[name].name if name in _METHODS else name.lower()
     settings = {_NAMES[key]: float(said[key]) for key in _NAMES if said.get(key) is not None}
@@ -309,7 +309,7 @@ def _plan(optimizer: Any) -> dict[str, Any]:
 
 
 def _schedule(optimizer: Any) -> Callable[[int], Any] | None:
-    """Return the schedule of an optimizer's rate, apart from its state; None where there is none to be had."""
+    """Return the schedule of an optimizer's rate, apart from its state; None if there is none."""
     said = optimizer.get_config()["learning_rate"]
     try:
         return keras_itself().optimizers.schedules.deserialize(said) if isinstance(said, dict) else None

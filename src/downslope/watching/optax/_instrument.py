@@ -154,12 +154,12 @@ class LoopInstrument:
             self._curvature.look(model, step)
 
     def _fail(self, error: Exception) -> None:
-        """Look no more, and say why."""
+        """Stop measuring, and record the reason."""
         self._failed = True
         self._rows.note(ended_by(error, self.next_step))
 
     def _say(self, what: str, text: str) -> None:
-        """Warn of something once."""
+        """Issue a warning once."""
         if what not in self._said:
             self._said.add(what)
             warnings.warn(f"downslope: {text}", stacklevel=5)
@@ -187,7 +187,7 @@ class LoopInstrument:
         self._count, self._calls = rows.count, 0
 
     def _say_lost(self, first: int, rows: RecordedRows) -> None:
-        """Say it where steps were overwritten before they were read."""
+        """Warn if steps were overwritten before they were read."""
         lost = len(range(first, int(rows.steps["step"][0])))
         if not lost:
             return
@@ -231,7 +231,7 @@ class LoopInstrument:
         self._rows.add_steps(columns, gaps)
 
     def _warn_lossless(self) -> None:
-        """Say once that no loss arrives."""
+        """Warn once if no loss arrives."""
         self._say(
             "loss",
             "steps without a loss are left out: pass it as tx.update(…, value=loss), or call watch.loss(loss)",
@@ -326,12 +326,12 @@ class LoopInstrument:
         return self._count + self._calls * self._per_call
 
     def score(self) -> Mapping[str, float]:
-        """Return nothing: how well a batch was predicted is not seen."""
+        """Return nothing: the predictions of a batch are not available."""
         return {}
 
     @property
     def rows_evaluated(self) -> int | None:
-        """How many rows an evaluation was of, which is not seen."""
+        """The number of rows of an evaluation, which is not available."""
         return None
 
     def resume(self, step: int) -> None:
@@ -341,7 +341,7 @@ class LoopInstrument:
 
     @property
     def end(self) -> Columns | None:
-        """The weights as they are now, by part."""
+        """The current weights by part."""
         weights = self._weights(self._model)
         return weights if weights and tuple(weights) == self._rows.part_names else None
 

@@ -97,7 +97,7 @@ class KeptBatchInstrument:
 
     @property
     def end(self) -> Columns | None:
-        """The weights as they are now."""
+        """The current weights."""
         return self._kept(self._weights()) or None
 
     def loss(self, value: Any) -> None:
@@ -113,11 +113,11 @@ class KeptBatchInstrument:
 
     @property
     def rows_evaluated(self) -> int | None:
-        """How many rows an evaluation was of, which is not seen."""
+        """The number of rows of an evaluation, which is not available."""
         return None
 
     def resume(self, step: int) -> None:
-        """Count the next step as this one."""
+        """Number the next step."""
         self.next_step = step
         self._curvature.resume(step)
 

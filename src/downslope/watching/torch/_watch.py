@@ -132,7 +132,7 @@ class TorchInstrument:
     # --- what a loop says ----------------------------------------------------------------------------------------
 
     def loss(self, value: Any) -> None:
-        """Take a loss, between forward and backward."""
+        """Receive a loss, between the forward and the backward pass."""
         if not self._is_closed:
             self._guarded(self._take_loss, value)
 
@@ -142,7 +142,7 @@ class TorchInstrument:
         return self._number
 
     def resume(self, step: int) -> None:
-        """Count the next step as this one."""
+        """Number the next step."""
         self._number = step
         self._next_curvature = 0 if step == 0 else next_curvature(step)
         if self._rows.start:
