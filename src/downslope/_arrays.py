@@ -21,7 +21,7 @@ _Carry = TypeVar("_Carry")
 
 
 class Arrays(Protocol):
-    """What a rule computes with besides arithmetic."""
+    """The operations that a rule uses besides arithmetic."""
 
     @property
     def numpy(self) -> ModuleType:

@@ -123,7 +123,7 @@ def _without_alarms(module: ModuleType, width: AbstractContextManager[None]) -> 
 
 
 class Structure:
-    """What programs are compiled for, compared by identity; equal contents have the same structure.
+    """The key that programs are compiled for, compared by identity; equal contents share a structure.
 
     Args:
         content: what it stands for.
@@ -211,7 +211,7 @@ _NUMBERS = itertools.count()
 
 
 def kept(owner: Any, key: Hashable, build: Callable[[], _T]) -> _T:
-    """Return what `build()` makes, made once for a key in the life of its owner.
+    """Return the result of `build()`, called once for each key while its owner lives.
 
     Args:
         owner: what it is made for, compared by identity: a structure, a plan.

@@ -152,7 +152,7 @@ def unknown_variable(read_as: str, name: object, known: Sequence[str]) -> PointE
 
 
 def described(value: object) -> str:
-    """Return what came in place of something else, for a message: a short value as it is typed, else its type.
+    """Return a wrong value in words, for a message: a short value as it is typed, else its type.
 
     >>> described(3), described([]), described("x" * 100)
     ('3', '[]', 'a str')

@@ -80,7 +80,7 @@ def refuse_unwritable(file: Path, kind: type[DownslopeError] = SettingError) -> 
 
 
 def reason(error: Exception) -> str:
-    """Return why the system refused, in words."""
+    """Return the reason of the operating system, in words."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

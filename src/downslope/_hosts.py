@@ -21,7 +21,7 @@ _joined: _peers.Peers | None = None
 
 
 class Meeting(NamedTuple):
-    """Where the processes of a job meet.
+    """The address at which the processes of a job meet.
 
     Args:
         coordinator: host and port of process 0; None if not known.
@@ -154,7 +154,7 @@ def _address(coordinator: str) -> tuple[str, int]:
 
 
 def meeting_of(environment: Mapping[str, str]) -> Meeting:
-    """Return where the processes of a job meet, as the launcher of this one tells in its variables.
+    """Return the address at which the processes of a job meet, from the launcher's environment variables.
 
     >>> meeting_of({"JAX_COORDINATOR_ADDRESS": "node1:5600", "JAX_NUM_PROCESSES": "4", "JOB_COMPLETION_INDEX": "2"})
     Meeting(coordinator='node1:5600', hosts=4, number=2)

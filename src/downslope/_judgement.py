@@ -74,7 +74,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is known of a point.
+    """The classification of a point, with its evidence.
 
     Args:
         kind: a key of `KINDS`.

@@ -133,7 +133,7 @@ def reals(name: str, values: Any, kind: type[DownslopeError] = DataError) -> np.
 
 
 def evenly_spread(count: int, most: int) -> np.ndarray:
-    """Return at most so many indices of a sequence, evenly spread from its first entry to its last.
+    """Return indices of a sequence, at most a given number, evenly spread from its first entry to its last.
 
     >>> evenly_spread(10, 4), evenly_spread(3, 4)
     (array([0, 3, 6, 9]), array([0, 1, 2]))

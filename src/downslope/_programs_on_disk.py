@@ -78,7 +78,7 @@ class ProgramFolder:
         return self._path / f"{key}{self._processor}{_SUFFIX}"
 
     def _checked(self, key: str, content: bytes) -> bytes | None:
-        """Return what was put; None where it is damaged."""
+        """Return the stored content; None if it is damaged."""
         value, seal = content[:-_SEAL], content[-_SEAL:]
         if seal == _seal(key, value):
             return value
@@ -122,7 +122,7 @@ class ProgramFolder:
 
 
 def _shrunk(entries: list[tuple[float, int, str]], total: int, most: int) -> int:
-    """Remove the first entries until no more than so many bytes are left; return how many are."""
+    """Remove the first entries until a limit in bytes is met; return the bytes that are left."""
     for _, size, path in entries:
         if total <= most:
             break
@@ -140,7 +140,7 @@ def _seal(key: str, value: bytes) -> bytes:
 
 
 def _content(file: Path, *, private: bool) -> bytes | None:
-    """Return what a file holds; None where it is not to be trusted.
+    """Return the content of a file; None if it cannot be trusted.
 
     Raises:
         OSError: if it cannot be read.

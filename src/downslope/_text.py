@@ -18,7 +18,7 @@ _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789", "_{}
 
 
 def number(value: float, digits: int = 6) -> str:
-    """Return a number with so many significant digits and a true minus sign; a dash for NaN.
+    """Return a number with the given significant digits and a true minus sign; a dash for NaN.
 
     >>> number(-1234567.8), number(1.63e-9), number(0.5, 3), number(float("nan"))
     ('−1.23457e6', '1.63e−9', '0.5', '–')

@@ -134,7 +134,7 @@ def _mappings(value: Any) -> Iterator[Mapping[Any, Any]]:
 
 
 def size(point: Point) -> int:
-    """Return how many numbers the point holds."""
+    """Return the number of coordinates of the point."""
     return sum(int(np.size(leaf)) for leaf in leaves(point))
 
 

@@ -119,7 +119,7 @@ def lab(
 
 
 def _say(doing: str) -> None:
-    """Say what is recorded next."""
+    """Print which part is recorded next."""
     print(f"{doing} …", file=sys.stderr, flush=True)
 
 

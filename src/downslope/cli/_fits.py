@@ -167,7 +167,7 @@ def _look(labels: list[str] | None, size: str | None, dpi: float | None, *, grey
 
 
 def _drawing(picture: str, plot: Path | None, shown: dict[str, Any], look: dict[str, Any]) -> Callable[[Any], Any]:
-    """Return what draws a fit.
+    """Return the function that draws a fit.
 
     Args:
         picture: the name of the picture, with parameters behind a colon.

@@ -80,7 +80,7 @@ def _run(arguments: list[str], signals: Signals | None) -> int:
 
 
 def _stopped(signals: Signals | None) -> int:
-    """Say that a signal stopped the command, and return its code."""
+    """Print that a signal stopped the command, and return its exit code."""
     print("Stopped.", file=sys.stderr)
     number = signals and signals.received
     return 128 + number if number else _INTERRUPTED
@@ -95,7 +95,7 @@ def _refused(message: str) -> int:
 
 
 def _of_system(error: OSError | UnicodeError) -> str:
-    """Return what the system refuses in a sentence."""
+    """Return an error of the operating system as a sentence."""
     from downslope._files import reason
 
     if isinstance(error, UnicodeError):

@@ -70,7 +70,7 @@ def _is_data(text: str) -> bool:
 
 
 def _refuse(what: str, choices: Mapping[str, Any], usable: set[str]) -> None:
-    """Raise for an option that says nothing of a formula or of a network."""
+    """Raise for an option that does not apply to a formula or to a network."""
     idle = next((name for name, choice in choices.items() if choice is not None and name not in usable), None)
     if idle is not None:
         raise ds.SettingError(

@@ -32,7 +32,7 @@ class Signals:
         self._source, self._sink = -1, -1
 
     def end_at_once(self) -> None:
-        """Let signals end the process where it stands."""
+        """Let signals end the process at once."""
         for number in self._heeded:
             signal.signal(number, _end)
 

@@ -24,7 +24,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u20
 
 
 class ReaderGone(Exception):  # noqa: N818 - no error, but the usual end of `downslope … | head`
-    """What reads the output has ended, as `head` does when it has its lines."""
+    """The reader of the output has closed it, as `head` does after its last line."""
 
 
 def visible(text: str) -> str:
@@ -60,7 +60,7 @@ class Output(io.TextIOBase):
 
     @property
     def errors(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What happens to letters that the encoding lacks: none are left."""
+        """The treatment of letters that the encoding lacks: strict, as none are left."""
         return "strict"
 
     def writable(self) -> bool:

@@ -137,7 +137,7 @@ def _print_replicates(replicates: ds.Replicates, save: Any, *, json: bool, quiet
 
 
 def _print_next(data: str, outcome: ds.Outcome, folder: str) -> None:
-    """Print what can be done with a saved run."""
+    """Print the next commands for a saved run."""
     if outcome is ds.Outcome.INTERRUPTED:
         print("Go on: type the same command again, with --resume")
     rows = "new.csv" if Path(data).suffix else data
@@ -244,7 +244,7 @@ def _text(cell: Any) -> str:
 
 
 def _cells(data: str, reading: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """Return the columns of a file as they stand in it, or the numbers of so many rows of a sample or an array."""
+    """Return the columns of a file unchanged, or numbers for the rows of a sample or an array."""
     path = Path(data)
     if path.suffix.lower() == ".npy" or (not path.suffix and not os.path.exists(path)):
         return {"row": list(range(1, rows + 1))}

@@ -101,7 +101,7 @@ class ObjectiveChoices(TypedDict, total=False):
 
 
 class ScheduleChoices(TypedDict, total=False):
-    """How the learning rate changes."""
+    """The schedule of the learning rate."""
 
     schedule: ScheduleChoice
 

@@ -53,7 +53,7 @@ class ChunkResult:
 
     @property
     def unfinished(self) -> bool:
-        """Whether it ended only because it was full."""
+        """Whether the chunk ended only because it was full."""
         return self.outcome is Outcome.STEPS_USED
 
 

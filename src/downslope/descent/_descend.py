@@ -209,7 +209,7 @@ def _recipe(plan: Plan) -> Recipe:
 
 
 def _capacity(rows: int) -> int:
-    """Return the room to make for so many rows: the next of 4, 5, 6 or 7 times a power of two, to share programs."""
+    """Return the capacity for a number of rows: the next of 4, 5, 6 or 7 times a power of two, to share programs."""
     quarter = 1 << max(rows.bit_length() - 3, 0)
     return min(max(-(-rows // quarter) * quarter, _SMALLEST_RECORD), _LARGEST_RECORD)
 

@@ -151,7 +151,7 @@ class _Loop:
         return jax().tree.map(lambda change, leaf: change.astype(leaf.dtype), update, state.point), rule
 
     def _stepped(self, carry: _LoopCarry, update: Point, rule: Any, arguments: Arguments) -> _LoopCarry:
-        """Move by the update; where every step is looked at, stay at the last finite point."""
+        """Move by the update; if every step is tested, stay at the last finite point."""
         tree, old = jax().tree, carry.state
         point = tree.map(lambda leaf, change: leaf + change, old.point, update)
         value, gradient = self._value_and_gradient(point, arguments)

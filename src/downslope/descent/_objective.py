@@ -117,7 +117,7 @@ class Objective:
 
     @property
     def owner(self) -> object:
-        """What its compiled programs are kept for."""
+        """The object for whose life its compiled programs are kept."""
         return self.structure or self
 
     def __reduce__(self) -> tuple[Any, ...]:

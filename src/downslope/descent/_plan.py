@@ -177,7 +177,7 @@ class Beginning:
     change: Callable[[Point, Any], Point] | None = None
 
     def as_plain(self) -> Plain:
-        """Return it as plain data."""
+        """Return the choices as plain data."""
         return {"plan": self.plan.description, "steps": self.steps, "changes_point": self.change is not None}
 
 

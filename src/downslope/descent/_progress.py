@@ -47,7 +47,7 @@ class Interruption:
 
 
 def checked_progress(progress: Any) -> Any:
-    """Return how progress is to be shown.
+    """Return the checked choice of how to show progress.
 
     Raises:
         SettingError: if it is neither true nor false nor a function.

@@ -141,7 +141,7 @@ class Chunk(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Where a chunk ended.
+    """The reason why a chunk ended.
 
     Args:
         rows: how many rows hold something, the end's included.
@@ -159,7 +159,7 @@ class Status(NamedTuple):
 
 
 def layout(recipe: Recipe, rule: Rule) -> dict[str, tuple[int, int]]:
-    """Return where each quantity stands in a row of the record: its first entry and how many it has."""
+    """Return the position of each quantity in a row of the record: its first entry and its length."""
     widths = {"value": 1}
     if recipe.whole:
         widths |= {"coordinates": recipe.size, "gradients": recipe.size}

@@ -138,7 +138,7 @@ def _of_function(goal: Objective, at: Point) -> Ground:
 
 
 def _look(goal: Objective, dense: bool) -> Any:
-    """Return the compiled program that looks at a point: value, gradient, central differences, Hessian, coordinates."""
+    """Return the compiled program for a point: value, gradient, central differences, Hessian, coordinates."""
     return kept(goal.owner, ("look", dense), lambda: _compiled_look(goal.function, dense))
 
 

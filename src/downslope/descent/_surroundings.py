@@ -229,7 +229,7 @@ class _Look:
         return self._endless(self._points[0], first, distances, way / _length(way))
 
     def _endless(self, origin: np.ndarray, value: float, distances: np.ndarray, ray: np.ndarray) -> Plain | None:
-        """Return where a ray along which the value falls without end has led; None if it does not."""
+        """Return the far end of a ray along which the value falls without end; None if it does not."""
         values = self._values(origin + distances[:, None] * ray)
         known = np.flatnonzero(~np.isfinite(values))
         stop = int(known[0]) if len(known) else len(values)
@@ -310,7 +310,7 @@ class _Look:
         return None
 
     def _segments(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        """Yield segments to look at, with the row that each leaves: jumps upward, the failed step, the last swing."""
+        """Yield segments to examine, each with its first row: jumps upward, the failed step, the last swing."""
         points, gradients, values = self._points, self._gradients, self._trace.columns["value"]
         if self._trace.outcome is Outcome.STALLED and (ahead := self._ahead()) is not None:
             yield self.end, ahead, len(points) - 1
@@ -368,7 +368,7 @@ class _Look:
         return None
 
     def _bottom(self, bottom: np.ndarray, way: np.ndarray) -> Plain | None:
-        """Return what kind of bottom lies on a segment; None if rounding hides it."""
+        """Return the kind of the bottom on a segment; None if rounding hides it."""
         value, length = float(self._values(bottom[None])[0]), _length(way)
         for wide, narrow in _ORDERS:
             rises = [self._rise(bottom, way, size, value) for size in (wide, narrow)]
@@ -398,7 +398,7 @@ class _Look:
         return float(np.sum(self._values(np.array([bottom - share * way, bottom + share * way])))) - 2 * lowest
 
     def _zoomed(self, first: np.ndarray, last: np.ndarray, pick: Any) -> float:
-        """Return where an extreme value lies on a segment, as a share of it."""
+        """Return the position of an extreme value on a segment, as a share of its length."""
         low, high, share = 0.0, 1.0, 0.5
         for _ in range(_LEVELS):
             shares = np.linspace(low, high, _CELLS + 1)

@@ -151,7 +151,7 @@ class Blocks:
 
 @functools.lru_cache(maxsize=64)
 def _limit_of_few(blocks: int, freedom: int) -> float:
-    """Return the limit for normal rows whose noise is known with so many degrees of freedom."""
+    """Return the limit for normal rows whose noise has the given degrees of freedom."""
     random = np.random.default_rng(0)
     rows = random.normal(size=(20 * _DRAWS, blocks))
     noise = np.sqrt(random.chisquare(freedom, 20 * _DRAWS) / freedom)

@@ -66,7 +66,7 @@ class LayerEvidence:
 
     @functools.cached_property
     def kernels(self) -> tuple[Plain, ...]:
-        """How the kernel of each layer lies; empty mappings where it is not known."""
+        """The axes of each layer's kernel; empty mappings where they are unknown."""
         known = {kernel.get("layer"): kernel for kernel in self._facts.get("kernels") or []}
         return tuple(known.get(name) or {} for name in self.names)
 
@@ -145,12 +145,12 @@ class LayerEvidence:
 
     @functools.cached_property
     def inputs(self) -> np.ndarray:
-        """How many inputs a unit of each layer sums over; NaN where that is not known."""
+        """The number of inputs that a unit of each layer sums over; NaN where unknown."""
         return np.array([self._count(kernel, "input_axes") for kernel in self.kernels], dtype=float)
 
     @property
     def numbers(self) -> np.ndarray:
-        """How many numbers each layer makes of an example: its units, at each position; NaN where not known."""
+        """The outputs of each layer for an example: its units, at each position; NaN where unknown."""
         positions = [kernel.get("positions") or math.nan for kernel in self.kernels]
         return self.widths * np.array(positions, dtype=float)
 

@@ -85,7 +85,7 @@ def _shown(trace: Trace) -> np.ndarray:
 
 
 def _new_panels(count: int) -> list[Axes]:
-    """Return three rows of so many panels, those of a row sharing their height."""
+    """Return three rows of panels, those of a row sharing their height."""
     figure = style.new_figure((max(1.75 * count + 2.2, 6.0), 6.0))
     grid = figure.subplots(3, count, sharex=True, sharey="row", squeeze=False)
     return list(grid.ravel())

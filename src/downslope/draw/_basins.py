@@ -84,7 +84,7 @@ def _starts(axes: Axes, result: Multistart, chosen: np.ndarray, index: int) -> N
 
 
 def _label(result: Multistart, index: int) -> str:
-    """Return what the legend says of a valley."""
+    """Return the legend entry of a valley."""
     if index < 0:
         return f"no end ({result.lost} starts)"
     if index >= _NAMED:

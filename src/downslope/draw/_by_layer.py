@@ -94,5 +94,5 @@ def name_colours(axes: Axes, names: tuple[str, ...]) -> None:
 
 
 def mark_nothing(axes: Axes, text: str) -> None:
-    """Say in an empty panel why it is empty."""
+    """Write into an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=style.RATE)

@@ -80,7 +80,7 @@ class ColumnAxis:
     zero_text: str = "0"
 
     def at(self, values: np.ndarray) -> np.ndarray:
-        """Return where values stand."""
+        """Return the positions of values on the axis."""
         return values if self.zero is None else np.where(values == 0, self.zero, values)
 
     def points(self, count: int = 400) -> np.ndarray | None:

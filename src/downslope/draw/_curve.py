@@ -101,7 +101,7 @@ def curve(
 
 
 def _interesting(trace: Trace | None, at: Mapping[str, float] | None, name: str) -> float | None:
-    """Return what should lie well inside the picture: the end of the way, or the point of the tangent."""
+    """Return the point that should lie well inside the picture: the end of the path, or that of the tangent."""
     if at is not None:
         return float(at[name])
     return None if trace is None else float(trace.end[name])

@@ -145,7 +145,7 @@ def _by(result: Any) -> tuple[str, ...]:
 
 
 def _panels(count: int, look: looks.FigureLook) -> list[Axes]:
-    """Return so many axes of a new figure, in rows, on common scales."""
+    """Return axes of a new figure, in rows, on common scales."""
     across = min(count, _ACROSS if count > _ACROSS else count)
     across = 3 if count in (5, 6, 9) else across
     down = math.ceil(count / across)

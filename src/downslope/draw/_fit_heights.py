@@ -20,7 +20,7 @@ _HALVINGS = 70
 
 @dataclass(frozen=True)
 class Height:
-    """What a picture has upwards.
+    """The quantity on the vertical axis of a picture.
 
     Args:
         name: what the axis is called.
@@ -35,7 +35,7 @@ class Height:
     scale: OwnScale | None = field(default=None, repr=False)
 
     def heights(self, values: np.ndarray, rows: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Return what is drawn of values of the left side.
+        """Return the drawn heights for values of the left side.
 
         Args:
             values: shape (rows,).
@@ -50,7 +50,7 @@ class Height:
         return result.measured if self.column is None else result.data[self.column]
 
     def bars(self, result: Fit | GroupedFit, inside: np.ndarray | None = None) -> np.ndarray | None:
-        """Return how far error bars reach below and above the data, shape (2, rows); None where σ is not known.
+        """Return the lengths of error bars below and above the data, shape (2, rows); None if σ is unknown.
 
         Args:
             result: the fit.

@@ -84,7 +84,7 @@ def draw_curve(
 def _draw_at_rows(
     axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: Height, group: str | None
 ) -> None:
-    """Draw what the model says at each row, with its bands, where the other columns of the left side differ by row."""
+    """Draw the prediction at each row, with its bands, if the other columns of the left side differ by row."""
     inside = np.flatnonzero(rows_of_group(result, group))
     if len(inside) > _MOST_BARS:
         inside = inside[np.linspace(0, len(inside) - 1, _MOST_BARS).astype(int)]

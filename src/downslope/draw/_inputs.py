@@ -171,7 +171,7 @@ def axes_of(axes: Any, new: Callable[[], Axes]) -> Axes:
 
 
 def panels_of(axes: Any, count: int, new: Callable[[], list[Axes]]) -> list[Axes]:
-    """Return so many axes to draw on, new ones if None.
+    """Return the axes to draw on, new ones if None.
 
     Raises:
         SettingError: for another number of axes, or something that is none.
@@ -190,7 +190,7 @@ MOVING = (".gif", ".apng")  # the suffixes of moving pictures
 
 
 def file_of(file: str | Path) -> Path:
-    """Return where a moving picture is written.
+    """Return the path of an animation, checked.
 
     Raises:
         SettingError: if it is no path, its name does not end in .gif or .apng, or it cannot be written.

@@ -112,7 +112,7 @@ def _size(ranges: grid.Ranges) -> tuple[float, float]:
 
 
 def end_of(trace: Trace | None, at: Mapping[str, float] | None, names: tuple[str, ...]) -> list[float | None]:
-    """Return what should lie well inside the picture: a point, else where the way comes to rest or slows down."""
+    """Return what should lie well inside the picture: a point, else where the path ends or slows down."""
     if at is not None:
         return [float(at[name]) for name in names]
     return [None] * len(names) if trace is None else list(grid.resting(trace, names))

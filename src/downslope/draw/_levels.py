@@ -66,7 +66,7 @@ def _scales(finite: np.ndarray, count: int) -> Iterator[np.ndarray]:
 
 
 def _decades(reach: float, count: int) -> np.ndarray:
-    """Return 1, 2, 5, 10, 20, … times a power of ten up to a height, so many of them."""
+    """Return the given number of levels 1, 2, 5, 10, 20, … times a power of ten, up to a height."""
     top = math.floor(math.log10(reach)) + 1
     every = np.array([factor * 10.0**power for power in range(top - 17, top + 1) for factor in _ROUND])
     return every[every < reach][-count:]

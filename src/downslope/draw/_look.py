@@ -31,7 +31,7 @@ _WORDS = re.compile(r"\\text\{([^{}$\\]*)\}")
 
 
 class FigureLook(TypedDict, total=False):
-    """How a picture looks.
+    """The look of a picture.
 
     Args:
         size: width and height in inches.
@@ -100,7 +100,7 @@ def new_figure(look: FigureLook, size: tuple[float, float]) -> Figure:
 
 
 def stacked(look: FigureLook, heights: Sequence[float], size: tuple[float, float]) -> Callable[[], list[Axes]]:
-    """Return what makes axes one below the other, that share the x-axis."""
+    """Return the function that makes stacked axes with a common x-axis."""
     return lambda: list(
         new_figure(look, size).subplots(len(heights), 1, sharex=True, height_ratios=list(heights), squeeze=True)
     )

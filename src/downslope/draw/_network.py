@@ -98,7 +98,7 @@ def _bias(trace: Trace, layer: str, units: int) -> np.ndarray:
 
 
 def _column(index: int, size: int, tallest: int) -> np.ndarray:
-    """Return where the units of a layer stand, from above, shape (size, 2)."""
+    """Return the positions of the units of a layer, from above, shape (size, 2)."""
     apart = min(tallest / size, 2.0)
     return np.column_stack([np.full(size, float(index)), apart * ((size - 1) / 2 - np.arange(size))])
 

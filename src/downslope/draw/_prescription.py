@@ -31,7 +31,7 @@ _GREY = "#8a97a3"
 
 
 class _Row(NamedTuple):
-    """What stands on a line of the picture.
+    """A line of the picture.
 
     Args:
         name: at its left.
@@ -124,7 +124,7 @@ class _Scale(NamedTuple):
         self.axis.show(axes)
 
     def at(self, values: np.ndarray | float) -> np.ndarray:
-        """Return where scores stand."""
+        """Return the positions of scores."""
         return self.axis.at(np.where((self.floor > 0) & (np.asarray(values) < self.floor), 0.0, values))
 
 

@@ -172,7 +172,7 @@ class Picture:
 
     @property
     def rank(self) -> tuple[int, int, str]:
-        """What pictures are sorted by."""
+        """The sort key of pictures."""
         return _KINDS.index(self.shows), self.order, self.name
 
     def of(self, shown: Any, findings: Iterable[Any] = ()) -> Any:

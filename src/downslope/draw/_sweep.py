@@ -72,7 +72,7 @@ def sweep(result: Sweep, *, axes: Axes | None = None) -> list[Axes]:
 
 
 def _new_axes(count: int) -> tuple[list[Axes], Axes]:
-    """Return so many axes in a row, and one below them all."""
+    """Return axes in a row, and one below them all."""
     figure = style.new_figure((3.4 * max(count, 2), 6.2 if count else 4.2))
     if not count:
         return [], figure.add_subplot()

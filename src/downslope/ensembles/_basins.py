@@ -136,7 +136,7 @@ def _poles(space: Space, ends: np.ndarray, index: np.ndarray, units: np.ndarray)
 
 
 def _together(units: np.ndarray, left: np.ndarray, most: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return groups of points that lie near the first one that is left, at most so many, and the rest.
+    """Return groups of points near the first remaining one, at most a given number, and the rest.
 
     Single linkage would chain a long flat valley into one group; this way a group is never wider than twice the
     tolerance.

@@ -25,7 +25,7 @@ MOST_STARTS = 1_000_000_000
 
 
 class SweepChoices(MethodChoices, ScheduleChoices, DescentChoices, ExecutorChoices, total=False):
-    """What may be chosen of a sweep, the same for each rate."""
+    """The choices of a sweep that all rates share."""
 
     steps: Annotated[int, Choice(1000, "The maximum number of steps.", least=0, letter="-n", metavar="N")]
 
@@ -43,7 +43,7 @@ class CompareChoices(ScheduleChoices, ScheduleSettings, DescentChoices, Executor
 
 
 class SpaceChoices(ObjectiveChoices, ExecutorChoices, total=False):
-    """How starting points are drawn, other than from a box."""
+    """The choices of how starting points are drawn other than from a box."""
 
     spread: Annotated[
         float | Mapping[str, float] | Point,

@@ -255,7 +255,7 @@ def _label(racer: Method) -> str:
 
 
 class _Course(NamedTuple):
-    """What the methods of a race share.
+    """The choices that the methods of a race share.
 
     Args:
         goal: the objective.

@@ -52,7 +52,7 @@ class DescentEnds(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DescentKind:
-    """How descents from many starts go down.
+    """The kind of descent from many starts.
 
     Args:
         space: the box or cloud; points are kept inside a box.
@@ -69,7 +69,7 @@ class DescentKind:
     steps: int = 0
 
     def block(self, starts: int) -> int:
-        """Return how many of some starts go down together.
+        """Return the number of starts that descend together.
 
         It depends on nothing but their number: a block ends together, so that its size can change the last bits.
         """
@@ -79,7 +79,7 @@ class DescentKind:
         return int(np.clip(max(-(-starts // _FEWEST_BLOCKS), _SMALLEST_BLOCK), 1, min(max(room, 1), _BLOCK)))
 
     def piece(self, starts: int) -> int:
-        """Return how many of some starts make a unit of work: a whole number of blocks."""
+        """Return the number of starts in a unit of work: a whole number of blocks."""
         block = self.block(starts)
         if self.engine == "numpy":
             return block

@@ -230,7 +230,7 @@ def _by_groups(many: ManyStarts, crew: Crew) -> Multistart:
 
 
 def _kind(space: Space, chosen: Mapping[str, Any], passed: Mapping[str, Any]) -> DescentKind:
-    """Return how descents go down.
+    """Return the kind of descent.
 
     Raises:
         SettingError: for settings of a method without one.

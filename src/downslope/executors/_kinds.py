@@ -17,7 +17,7 @@ _FOR_EXAMPLE = 'for example executor=ProcessPoolExecutor(mp_context=multiprocess
 
 @dataclass(frozen=True)
 class WorkerPool:
-    """What does the units of a crew.
+    """The pool of workers that runs the units of a crew.
 
     Args:
         submit: begins a call, and returns its future.

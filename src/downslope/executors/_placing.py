@@ -42,7 +42,7 @@ class PendingUnit(NamedTuple):
 
 
 class BuildRecord:
-    """What is known of units that are alike: who has built for them, and how long they take."""
+    """The record of units of one kind: the workers that have built for them, and their durations."""
 
     def __init__(self) -> None:
         self.workers: set[str] = set()
@@ -60,7 +60,7 @@ class BuildRecord:
 
 
 class BuildRecords:
-    """What the workers of an executor have built; it outlives one set of units."""
+    """The record of what the workers of an executor have built; it outlives one set of units."""
 
     def __init__(self) -> None:
         self._builds: OrderedDict[Hashable, BuildRecord] = OrderedDict()
@@ -74,7 +74,7 @@ class BuildRecords:
         return build
 
     def ended(self, piece: PendingUnit, seconds: float) -> None:
-        """Note how long a unit took at its worker."""
+        """Record the duration of a unit at its worker."""
         build, worker = self.of(piece.unit.kind), piece.worker
         if worker not in build.workers:
             build.workers.add(worker)
@@ -111,11 +111,11 @@ class Waiting:
         self._load: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Return how many were taken from the source and wait."""
+        """Return the number of units that were taken from the source and wait."""
         return self._count + len(self._again)
 
     def rest(self) -> Iterator[PendingUnit]:
-        """Yield what is left of the source."""
+        """Yield the rest of the source."""
         return self._source
 
     def put_back(self, piece: PendingUnit) -> None:

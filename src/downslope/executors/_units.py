@@ -69,7 +69,7 @@ class Package:
 
 @dataclass(frozen=True)
 class PartAddress:
-    """Where a worker gets the bytes of a package.
+    """The address at which a worker gets the bytes of a package.
 
     Args:
         digest: of the package.

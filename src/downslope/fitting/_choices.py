@@ -19,7 +19,7 @@ LossName = Literal["linear", "huber", "soft-L1", "cauchy", "poisson", "binomial"
 
 
 class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, ScheduleSettings, total=False):
-    """What a fit by a method of `descend` takes besides."""
+    """The further choices of a fit by a method of `descend`."""
 
     learning_rate: Annotated[
         float | None,

@@ -170,7 +170,7 @@ def _column_if_any(choice: Any, table: Table) -> Any:
 
 
 def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is said about the table, as arguments of `read_table`."""
+    """Return the choices on the table, as arguments of `read_table`."""
     about = dict(mapping("table", chosen["table"], '{"decimal": "comma"}') or {})
     if chosen["sheet"] is not None:
         about["sheet"] = chosen["sheet"]

@@ -199,7 +199,7 @@ class FittedEquation(ABC):
         return write_report(self, file)
 
     def _common_fields(self) -> dict[str, Any]:
-        """Return what both results say of themselves in JSON."""
+        """Return the fields that both results have in JSON."""
         return {
             "parameters": {name: parameter.as_dict() for name, parameter in self.parameters.items()},
             "rows": len(self.measured),

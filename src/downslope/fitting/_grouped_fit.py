@@ -176,7 +176,7 @@ class GroupedFit(FittedEquation):
 
     @functools.cached_property
     def findings(self) -> Diagnosis:
-        """What went wrong, and in which groups; that all is well otherwise."""
+        """The problems and their groups; otherwise the finding that all groups converged."""
         return findings_of_groups(self)
 
     def table(self) -> polars.DataFrame:

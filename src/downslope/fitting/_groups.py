@@ -40,7 +40,7 @@ class Groups:
 
     @functools.cached_property
     def counts(self) -> np.ndarray:
-        """How many rows each group has, shape (groups,)."""
+        """The number of rows of each group, shape (groups,)."""
         return np.bincount(self.index[self.index >= 0], minlength=len(self.labels))
 
     @functools.cached_property

@@ -210,7 +210,7 @@ def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 class LaneEnds(NamedTuple):
-    """Where the fits of the lanes ended.
+    """The ends of the fits of the lanes.
 
     Args:
         free: shape (free, lanes).

@@ -57,7 +57,7 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
 
 
 def share_line(fit: FittedEquation) -> tuple[str, str]:
-    """Return R², or what stands in its place."""
+    """Return R², or the measure that replaces it."""
     if fit.loss in LIKELIHOODS:
         return "deviance", number(fit.deviance, 5)
     if fit.arguments.deviations:

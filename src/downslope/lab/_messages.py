@@ -84,7 +84,7 @@ class Reply:
 
     @property
     def is_note(self) -> bool:
-        """Whether it is a note of what the job has used, which no visitor sees."""
+        """Whether the message reports the usage of the job, which no visitor sees."""
         return self.status == _NOTE
 
     @property
@@ -267,7 +267,7 @@ def _memory() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request, a visitor and the whole server may use.
+    """The limits of a request, a visitor and the whole server.
 
     Args:
         formula: characters of a formula.

@@ -24,7 +24,7 @@ _NARROWEST = 1e-5  # an interval below it is not searched further once a length 
 
 
 class _Line(NamedTuple):
-    """What does not change along a line: where it begins, and its direction."""
+    """The constants of a line search: its starting point and its direction."""
 
     step: RuleInput
     direction: Point

@@ -366,7 +366,7 @@ def spec_named(name: str, among: tuple[MethodSpec, ...] = METHODS) -> MethodSpec
 
 
 def facts_of(plan: Plain) -> MethodFacts:
-    """Return what theory says of the method of a trace, from the trace's plan.
+    """Return the theory of the method of a trace, from the trace's plan.
 
     A method outside the table has left its numbers in the plan; the others are looked up by name, so that traces
     written before a bound was corrected are judged by the right one.

@@ -155,7 +155,7 @@ class Replicates(Sequence[Training]):
 
     @functools.cached_property
     def diagnosis(self) -> Diagnosis:
-        """What more than half of the trainings show; see `diagnose`."""
+        """The findings that more than half of the trainings share; see `diagnose`."""
         return diagnose(self)
 
     @property

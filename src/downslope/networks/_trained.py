@@ -273,7 +273,7 @@ class Batching:
     accumulate: int
 
     def of(self, rows: int) -> int | None:
-        """Return the size of a batch drawn from so many rows; None where a step sees all of them."""
+        """Return the size of a batch drawn from a number of rows; None if a step sees all of them."""
         return None if self.batch is None or self.batch * self.accumulate >= rows else self.batch
 
 

@@ -33,7 +33,7 @@ class _NotElementwise(Exception):  # noqa: N818  it ends a search and is no erro
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """What the elementwise operations on a pre-activation end in.
+    """The end of the elementwise operations on a pre-activation.
 
     Args:
         value: the value of the program behind the activation; behind the first operation that is not linear where the

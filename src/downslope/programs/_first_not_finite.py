@@ -152,7 +152,7 @@ def _first_origin(program: Any, leaves: Sequence[Any], names: Sequence[str]) -> 
 
 
 def run_once(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function makes of arrays, compiled in as little time as possible."""
+    """Return the result of a function for arrays, compiled in as little time as possible."""
     lowered = jax().jit(function).lower(*arguments)
     try:
         compiled = lowered.compile(compiler_options=_QUICKLY)
@@ -240,7 +240,7 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[_Carried]) ->
 
 
 def _step(equation: Any, operands: list[_Carried]) -> list[_Carried]:
-    """Evaluate one operation, and look into it if it is where the trouble begins."""
+    """Evaluate one operation, and open it if the first number that is not finite arises in it."""
     values = [operand.value for operand in operands]
     part = _part_of(operands)
     finite = all(map(_is_finite, values))

@@ -22,7 +22,7 @@ _ROOTS = frozenset({"sqrt", "rsqrt", "pow"})
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """Where a layer lies.
+    """The position of a layer among the others.
 
     Args:
         depth: how many layers lie before it on the longest path from the data.
@@ -57,7 +57,7 @@ class _Reach(NamedTuple):
 
 
 def layer_orders(program: StraightProgram, layers: Sequence[TracedStep]) -> tuple[LayerOrder, ...]:
-    """Return where each layer lies, by the step that is its product.
+    """Return the position of each layer, by the step that is its product.
 
     Args:
         program: the program; its first output is the loss.
@@ -119,7 +119,7 @@ class _LayerGraph:
 
 
 def orders_of(sources: tuple[frozenset[int], ...], ends: frozenset[int], raw: frozenset[int]) -> tuple[LayerOrder, ...]:
-    """Return where each layer lies, of a graph that something else than a JAX program was read for.
+    """Return the position of each layer in a graph that was not read from a JAX program.
 
     Args:
         sources: what each layer reads with no layer in between: the numbers of others, and `DATA`.
@@ -131,7 +131,7 @@ def orders_of(sources: tuple[frozenset[int], ...], ends: frozenset[int], raw: fr
 
 
 def _order(layer: int, graph: _LayerGraph, raw: frozenset[int]) -> LayerOrder:
-    """Return where a layer lies."""
+    """Return the position of a layer."""
     before, behind = graph.before(layer), graph.behind(layer)
     jumps = [graph.sources[other] for other in behind] + [graph.ends]
     beside = set(range(len(graph.sources))) - before - behind - {layer}

@@ -63,7 +63,7 @@ class Value:
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """The number of its entries."""
         return int(np.prod(self.shape))
 
 

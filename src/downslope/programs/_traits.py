@@ -22,7 +22,7 @@ from downslope.programs._walk import Nesting, called, evaluate, inner_programs, 
 
 
 def program_traits(closed: Any, parts: tuple[str, ...], carried: int, examples: int) -> Plain:
-    """Return what the program of a loss does beside its layers, as plain data.
+    """Return the traits of the program of a loss beside its layers, as plain data.
 
     Args:
         closed: the program of `loss(parameters, memory, batch, key) -> (value, memory)`, from `jax.make_jaxpr`.
@@ -128,7 +128,7 @@ _SUMS = frozenset({"reduce_sum", "psum", "psum_invariant"})  # the latter two ov
 
 @dataclass(frozen=True, eq=False)
 class _Moment:
-    """What is known of an array where statistics are followed.
+    """The facts on an array along the statistics of a normalisation.
 
     Args:
         of: stands for the entries; two arrays with the same one hold the same entries, but for shape and type, or
@@ -228,7 +228,7 @@ _FOLDED: dict[str, Callable[..., float]] = {
 
 @dataclass(frozen=True)
 class _Chance:
-    """What is known of an array where chance is followed.
+    """The facts on an array along a random mask.
 
     Args:
         number: the number that every entry is; None if they differ or are not known.
@@ -328,7 +328,7 @@ def _stepped_inside(
     step: Callable[[Any, list[Any]], list[Any]],
     wrap: Callable[[Any], Any],
 ) -> list[Any] | None:
-    """Return what the programs inside an operation make of its operands; None for an operation without any.
+    """Return the results of the programs inside an operation for its operands; None if it has none.
 
     Only of a call is the result known: a loop changes what it carries from round to round, and of branches one runs.
     """

@@ -64,7 +64,7 @@ class InnerProgram:
 
 
 def nesting_of(equation: Any) -> Nesting | None:
-    """Return what the programs inside an operation are to it; None for an operation without any.
+    """Return the role of the programs inside an operation; None if it has none.
 
     An operation that is not in the list counts as a call if a single program inside fits its operands and results:
     calls are what JAX renames and adds. Anything else that is not in the list stays whole.

@@ -58,7 +58,7 @@ def of_plan(
     progress: bool | Show | None,
     executor: ExecutorLike = None,
 ) -> Prescription:
-    """Return what helps a descent.
+    """Return the prescription for a descent.
 
     Args:
         plan: its plan.
@@ -237,7 +237,7 @@ class _Descended:
         return [dataclasses.replace(at_start(self._case, start, why), symptom=symptom)]
 
     def _more(self) -> tuple[OtherStart, ...]:
-        """Return where further starts lead."""
+        """Return the ends of descents from further starts."""
         return _starts(from_other_starts(self.specification, self.cost, _MORE_STARTS, seed=1))
 
     def changed(self, changes: Mapping[str, Any]) -> Plan | None:
@@ -295,7 +295,7 @@ class _Descended:
 
 
 class _End(NamedTuple):
-    """What a trial needs to know of a descent."""
+    """The facts on the end of a descent that a trial needs."""
 
     first: float
     value: float

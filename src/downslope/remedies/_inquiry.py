@@ -30,7 +30,7 @@ class DescentSubject(TrialSubject[S], Protocol[S]):
 
     @property
     def proves(self) -> int:
-        """How many of the remedies that did best are proved."""
+        """The number of best remedies that are proved."""
         ...
 
     @property
@@ -101,12 +101,12 @@ class _Attempt(Generic[S]):
 
     @property
     def score(self) -> float:
-        """What it came to."""
+        """The score of the run."""
         return self.run.score
 
 
 class _Inquiry(Generic[S]):
-    """All that was tried so far.
+    """The trials so far.
 
     Args:
         subject: the run to be repaired.
@@ -225,7 +225,7 @@ def _trial(remedy: Remedy, control: Sequence[Any], reseeded: Sequence[float], tr
 
 
 def _rank(trial: Trial, matters: float) -> tuple[Any, ...]:
-    """Return what trials are sorted by: those that helped, by how surely; of equals the smaller and cheaper change."""
+    """Return the sort key of trials: those that helped, by certainty; among equals the smaller and cheaper change."""
     return not trial.helped, -_grained(trial.effect.low, matters), len(trial.remedy.changes), trial.steps
 
 

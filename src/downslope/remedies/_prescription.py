@@ -81,7 +81,7 @@ class Prescription:
         return self._of_best()
 
     def _failed(self) -> str:
-        """Return how much was tried in vain."""
+        """Return the clause on the remedies that were tried in vain."""
         if not self.tried:
             return "no remedy is known for this, or the budget allows none."
         tried = "1 remedy was tried" if len(self.tried) == 1 else f"{len(self.tried)} remedies were tried"
@@ -90,7 +90,7 @@ class Prescription:
         return f"{tried}."
 
     def _of_best(self) -> str:
-        """Return what the best remedy did, in a sentence."""
+        """Return the sentence on the effect of the best remedy."""
         assert self.best is not None
         yardstick, effect, name = self.yardstick, self.best.effect, self.best.remedy.name
         before, after = yardstick.shown(self.control), yardstick.shown(self.best.scores)

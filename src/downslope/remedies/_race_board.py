@@ -97,7 +97,7 @@ class Entrant(Generic[S]):
 
 
 class Board(Generic[S]):
-    """All that was run so far.
+    """The runs so far.
 
     Args:
         subject: the run to be repaired.
@@ -158,7 +158,7 @@ class Board(Generic[S]):
         return best is not None and float(np.mean(best.scores)) >= self.subject.enough - self.matters
 
     def trial(self, entrant: Entrant[S]) -> Trial:
-        """Return what the pairs of an entrant show so far."""
+        """Return the trial of an entrant from its pairs so far."""
         subject, count = self.subject, len(entrant.runs)
         scores, unchanged = ([run.score for run in runs] for runs in (entrant.runs, self.controls))
         level = _level(count, max(entrant.turn, 1)) if entrant.level is None else entrant.level
@@ -326,7 +326,7 @@ class Board(Generic[S]):
 
 
 def prescription_of(board: Board[S], diagnosis: Diagnosis) -> Prescription:
-    """Return what a search came to."""
+    """Return the prescription of a search."""
     subject = board.subject
     control = board.controls[: max([len(entrant.runs) for entrant in board.proved], default=0)]
     return Prescription(
@@ -346,7 +346,7 @@ def prescription_of(board: Board[S], diagnosis: Diagnosis) -> Prescription:
 
 
 def _level(pairs: int, turn: int) -> float:
-    """Return the level of a look after so many pairs of the remedy with that rank.
+    """Return the level of an interim look after a number of pairs, for a remedy of a rank.
 
     >>> 0.049 < sum(_level(pairs, turn) for pairs in range(2, 40) for turn in range(1, 100)) <= 0.05
     True

@@ -41,7 +41,7 @@ def counts() -> Mapping[str, Mapping[str, tuple[int, int]]]:
 
 
 def counts_in_all() -> Mapping[str, tuple[int, int]]:
-    """Return the same by remedy, over all runs."""
+    """Return the counts by remedy, over all runs."""
     return _shipped()["whatever"]
 
 

@@ -133,7 +133,7 @@ class RateFinding:
         return f"No rate descends: of {len(self.checks)} checked from {low} to {high}, {why}."
 
     def _estimates_sentence(self) -> str:
-        """Return what the two estimates say."""
+        """Return the sentence on the two estimates."""
         fell = "never falls" if self.steepest is None else f"falls fastest at {number(self.steepest, 2)}"
         if self.stable_bound is None:
             return f"The range test {fell}. No bound by curvature: {self.bound_missing}."

@@ -122,7 +122,7 @@ class TrainingCase:
 
     @functools.cached_property
     def facts(self) -> MethodFacts:
-        """What theory says of the method."""
+        """The theory of the method."""
         return facts_of(self.trace.plan)
 
     @functools.cached_property
@@ -167,7 +167,7 @@ class TrainingCase:
 
     @functools.cached_property
     def reference(self) -> float:
-        """What a simple learner scores on the same rows; 1 where that is not known."""
+        """The score of a simple learner on the same rows; 1 if unknown."""
         reference = TrainingEvidence(self.trace).reference
         return 1.0 if reference is None else reference
 

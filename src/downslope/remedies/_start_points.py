@@ -107,7 +107,7 @@ def off_saddle(case: DescentCase) -> Remedy | None:
 
 
 def off_saddle_backwards(case: DescentCase) -> Remedy | None:
-    """The same to the other side."""
+    """A start a little off the saddle, to the other side."""
     return _off(case, -1.0)
 
 

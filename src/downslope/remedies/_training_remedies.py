@@ -67,7 +67,7 @@ def _other_rate(case: TrainingCase, factor: float) -> Remedy | None:
 
 
 def _rate_quantity(case: TrainingCase, rate: float) -> str:
-    """Return what a new rate moves."""
+    """Return the quantity that a new rate should change."""
     return "way" if rate > case.rate else "highest_loss"
 
 

@@ -40,7 +40,7 @@ def of_training(
     executor: ExecutorLike = None,
     width: int = 1,
 ) -> Prescription:
-    """Return what helps a training.
+    """Return the prescription for a training.
 
     Args:
         setup: its setup.

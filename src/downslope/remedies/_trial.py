@@ -134,7 +134,7 @@ def _squared_error(numbers: Sequence[float] | np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What runs are judged by. Inside a larger score is always better; outside it is written as people know it.
+    """The measure of runs. Inside a larger score is always better; outside it is written as people know it.
 
     Args:
         words: what is measured, in a sentence.

@@ -110,7 +110,7 @@ def _by_promise(entrants: Sequence[Entrant[S]]) -> list[Entrant[S]]:
 
 
 def _finalists(board: Board[S], ranked: Sequence[Entrant[S]], width: int) -> list[Entrant[S]]:
-    """Return what to prove in a wave of so many runs: the first, and each of them with one change left out."""
+    """Return the remedies to prove in a wave: the first, and each of them with one change left out."""
     subject, pairs = board.subject, board.pairs
     chosen: list[Entrant[S]] = []
     runs = [subject.specification] * (pairs - len(board.controls))

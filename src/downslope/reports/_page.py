@@ -98,7 +98,7 @@ def report(
 
 
 def _file_of(file: str | os.PathLike[str]) -> Path:
-    """Return where a report is written."""
+    """Return the path of a report, checked."""
     if not isinstance(file, str | os.PathLike) or Path(file).suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"cannot write a report into {str(file)!r}", hint="the name must end in .html")
     refuse_unwritable(Path(file), TraceError)

@@ -46,7 +46,7 @@ class Summary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the data were read; empty for runs of old versions."""
+        """The notes on how the data were read; empty for runs of old versions."""
         return tuple(map(str, self.trace.facts.get("notes") or ()))
 
     @property

@@ -39,7 +39,7 @@ class InputColumn:
 
     @property
     def clock(self) -> Clock | None:
-        """How time is counted in a column of dates; None for another column."""
+        """The clock of a column of dates; None for another column."""
         return Clock(self.since) if self.since else None
 
     @property
@@ -90,7 +90,7 @@ class InputColumn:
 def columns_of(
     table: Columns, clocks: Mapping[str, Clock] | None = None
 ) -> tuple[tuple[InputColumn, ...], tuple[str, ...]]:
-    """Return how the columns of a table become inputs, and notes on those that are categories.
+    """Return the encodings of a table's columns as inputs, and notes on categories.
 
     Args:
         table: the columns.
@@ -118,7 +118,7 @@ def _many(categories: int) -> str:
 
 
 def _column_of(name: str, cells: np.ndarray) -> InputColumn:
-    """Return how a column becomes inputs."""
+    """Return the encoding of a column as inputs."""
     if cells.dtype != object:
         return InputColumn(name, "number")
     refuse_typing_slip(name, cells)
@@ -132,7 +132,7 @@ def _column_of(name: str, cells: np.ndarray) -> InputColumn:
 
 
 def names_its_rows(different: int, rows: int) -> bool:
-    """Tell whether so many different texts name their rows rather than group them."""
+    """Tell whether texts, by the number of different ones, name their rows rather than group them."""
     return different > max(_FEW, rows / 2)
 
 
@@ -151,7 +151,7 @@ def present(cells: np.ndarray) -> list[Any]:
 
 
 def frequencies(name: str, cells: np.ndarray) -> Counter[Any]:
-    """Return how often each cell occurs.
+    """Return the number of occurrences of each cell.
 
     Raises:
         DataError: for cells that are lists and the like.
@@ -193,7 +193,7 @@ def listed(words: Sequence[Any], most: int = 8) -> str:
 
 
 def counted(labels: Sequence[Any], counts: Sequence[int]) -> str:
-    """Return how often each label occurs, in words.
+    """Return the number of rows of each label, in words.
 
     >>> counted(["cat", "dog"], [3, 4])
     'cat 3, dog 4'

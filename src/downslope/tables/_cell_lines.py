@@ -21,22 +21,22 @@ class CellLine:
 
     @functools.cached_property
     def looks(self) -> tuple[Look, ...]:
-        """What each cell looks like."""
+        """The form of each cell."""
         return tuple(look(cell) for cell in self.cells)
 
     @property
     def values(self) -> int:
-        """How many cells are values."""
+        """The number of cells that are values."""
         return self.looks.count("value")
 
     @property
     def words(self) -> int:
-        """How many cells are words."""
+        """The number of cells that are words."""
         return self.looks.count("word")
 
     @property
     def pieces(self) -> int:
-        """How many cells look like two numbers, which another separator would part."""
+        """The number of cells that look like two numbers, which another separator would split."""
         return sum(_NUMBERS.fullmatch(cell) is not None for cell in self.cells if look(cell) == "word")
 
     @property

@@ -34,7 +34,7 @@ _EPOCH = np.datetime64(0, "us")
 
 @dataclass(frozen=True)
 class Clock:
-    """How time is counted in a column of dates.
+    """The clock of a column of dates: its origin and its unit.
 
     Args:
         first: the instant that is 0, in UTC and ISO 8601.
@@ -53,7 +53,7 @@ class Clock:
         return seconds / _SECONDS[self.unit]
 
     def sentence(self, name: str) -> str:
-        """Return how a column's time is counted, for a note."""
+        """Return the sentence on the clock of a column, for a note."""
         first = str(np.datetime64(self.first, "s")).replace("T", " ").removesuffix(" 00:00:00")
         since = first.split(" ")[-1] if self.is_time_of_day else first
         return f"{name} counts {self.unit}s since {since}"

@@ -282,7 +282,7 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
 
 
 def _footer(rows: Sequence[str], numbers: Sequence[int], separator: str, shape: TextLayout) -> int:
-    """Return how many lines of text stand after the rows."""
+    """Return the number of lines of text after the rows."""
     count = 0
     begins_with_value = bool(rows) and look(split(rows[0], separator)[0]) == "value"
     for index in range(len(rows) - 1, max(len(rows) - _MOST_FOOTER, 0), -1):

@@ -87,7 +87,7 @@ def _blank(column: str) -> Any:
 
 
 def _footer(body: polars.DataFrame) -> int:
-    """Return how many rows of text stand at the end."""
+    """Return the number of rows of text at the end."""
     count = 0
     begins_with_value = look(str(body.row(0)[0] or "")) == "value" if body.height else False
     for row in reversed(body.tail(SAMPLE).rows()):

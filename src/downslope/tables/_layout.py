@@ -24,7 +24,7 @@ _SEP_LINE = re.compile(r"[ ]*\"?sep=(.)\"?[ \r]*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class TextLayout:
-    """Where the parts of a table stand in its lines.
+    """The positions of the parts of a table in its lines.
 
     Args:
         separator: between two cells; a blank stands for any run of blanks and tabs.
@@ -57,7 +57,7 @@ class TextLayout:
 
 @dataclass(frozen=True)
 class LayoutChoices:
-    """What the person says about the layout; None leaves it to be read off the lines.
+    """The user's choices of the layout; None for automatic detection.
 
     Args:
         separator: a name of `SEPARATORS`, or the sign itself.
@@ -206,7 +206,7 @@ def _without_trailing(lines: Sequence[CellLine]) -> list[CellLine]:
 
 
 def _names_so_many(line: CellLine) -> int:
-    """Return how many columns a line may name: as many as it has words, one in each of its first cells."""
+    """Return the number of columns that a line may name: its words, one in each of its first cells."""
     filled = _filled(line.cells)
     return filled if line.words == filled else 0
 

@@ -29,7 +29,7 @@ Decimal = Literal["point", "comma"]
 
 @dataclass(frozen=True)
 class CellRules:
-    """What the person says about the cells.
+    """The user's choices for the cells.
 
     Args:
         decimal: "point" or "comma"; None to read it off the cells.

@@ -30,7 +30,7 @@ def footer_note(line: int, begin: str) -> str:
 
 @dataclass(frozen=True)
 class RawTable:
-    """Columns as they stand in a file.
+    """Columns as they are in a file.
 
     Args:
         columns: of text, where the format has no types, or of numbers, dates and truths.
@@ -51,7 +51,7 @@ class RawTable:
 
 @dataclass(frozen=True)
 class ReadChoices:
-    """What may be said about a table; None leaves it to be read off the table itself.
+    """The user's choices for a table; None for automatic detection.
 
     Args:
         separator: between cells: comma, semicolon, tab, bar, blanks, or the sign itself.
@@ -83,13 +83,13 @@ class ReadChoices:
 
     @property
     def cells(self) -> CellRules:
-        """What it says about the cells."""
+        """The choices for the cells."""
         decimal = "comma" if self.decimal == "comma" else None if self.decimal is None else "point"
         return CellRules(decimal, self.thousands, self.missing, self.dates)
 
     @property
     def layout(self) -> LayoutChoices:
-        """What it says about the lines."""
+        """The choices for the lines."""
         return LayoutChoices(self.separator, self.names, self.skip, self.units, self.comment)
 
 
@@ -99,7 +99,7 @@ _THOUSANDS = {"comma": ",", "point": ".", "apostrophe": "'", "blank": " ", "blan
 
 
 def read_choices(choices: Mapping[str, Any]) -> ReadChoices:
-    """Return what a person says about a table, checked.
+    """Return the user's choices for a table, checked.
 
     Raises:
         SettingError: for an unknown choice, or a value that it cannot have.
@@ -268,5 +268,5 @@ def _counts(column: polars.Series) -> bool:
 
 
 def with_notes(raw: RawTable, *notes: str) -> RawTable:
-    """Return the same columns with more notes."""
+    """Return the columns with further notes."""
     return replace(raw, notes=(*raw.notes, *notes))

@@ -71,7 +71,7 @@ def read_cells(file: str | Path, **choices: Any) -> Mapping[str, Any]:
 
 
 def _raw(path: Path, choices: ReadChoices) -> RawTable:
-    """Return the columns of a file as they stand in it."""
+    """Return the columns of a file unchanged."""
     try:
         return read_file(path.name, path, choices)
     except (OSError, MemoryError) as error:

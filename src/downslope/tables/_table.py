@@ -304,7 +304,7 @@ def _cell_name(table: Columns | None, row: int, name: str) -> str:
 
 
 def cell_name(row: int, column: str) -> str:
-    """Return how errors call a cell: by its row, counted from 1 without the line of names, and its column."""
+    """Return the name of a cell in errors: its row, counted from 1 without the line of names, and its column."""
     return f"row {row + 1}, column {column}"
 
 

@@ -58,7 +58,7 @@ class Column(NamedTuple):
         return () if self.width is None else (self.width,)
 
     def size(self, rows: int) -> int:
-        """Return the bytes that so many rows take at least."""
+        """Return the least number of bytes that a number of rows takes."""
         numbers = rows * (1 if self.width is None else self.width)
         return (numbers + 7) // 8 if self.dtype == bool else numbers * self.dtype.itemsize
 
@@ -82,7 +82,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class StreamLayout:
-    """Where the columns of a stream lie in its file.
+    """The positions of the columns of a stream in its file.
 
     Args:
         columns: the schema.

@@ -40,7 +40,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of a stream counts.
+    """The valid beginning of a stream.
 
     Args:
         whole: all of it.
@@ -124,7 +124,7 @@ def intact(file: BinaryIO, extent: Extent) -> Prefix:
 
 
 def spread(rows: int, least: int) -> Iterator[slice]:
-    """Yield slices of so many rows to write one after another, so that the checksums of a stream are spread over it.
+    """Yield slices of rows to write one after another, so that the checksums of a stream are spread over it.
 
     Args:
         rows: the number of rows.

@@ -131,7 +131,7 @@ def brief(path: Path) -> str:
 
 
 def identity(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another of its name; None if there is none."""
+    """Return the identity of a folder, which differs from that of another of the same name; None if there is none."""
     try:
         status = folder.stat()
     except OSError:

@@ -164,7 +164,7 @@ def verified_format(value: Mapping[str, Any], sealed: bool, file: Path) -> bool:
 
 
 def read_extent(value: object, path: str, is_verified: bool) -> Extent:
-    """Return how much of a stream counts, from its entry in a file."""
+    """Return the valid extent of a stream, from its entry in a file."""
     fields = Fields(value, path)
     length = fields.whole("length", 1)
     if not is_verified:
@@ -178,7 +178,7 @@ def read_extent(value: object, path: str, is_verified: bool) -> Extent:
 
 
 def plain_extent(extent: Extent) -> Plain:
-    """Return how much of a stream counts as JSON types."""
+    """Return the valid extent of a stream as JSON types."""
     earlier = [[prefix.length, prefix.checksum] for prefix in extent.earlier]
     return {"length": extent.length, "checksum": extent.whole.checksum, "earlier": earlier}
 

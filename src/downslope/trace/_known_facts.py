@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hin
 
 
 class BatchPlan(TypedDict, total=False):
-    """How the examples of a step are drawn."""
+    """The entries of a plan on how the examples of a step are drawn."""
 
     size: Annotated[int | None, "examples of a batch; None where each step sees all rows"]
     accumulate: Annotated[int, "batches whose gradients make one step"]
@@ -38,7 +38,7 @@ class TracePlan(TypedDict, total=False):
 
 
 class DataFacts(TypedDict, total=False):
-    """What was measured of the rows."""
+    """The facts on the rows."""
 
     rows: Annotated[int | None, "rows trained on"]
     validation_rows: Annotated[int | None, "rows held back"]
@@ -127,7 +127,7 @@ class NamedLoss(TypedDict, total=False):
 
 
 class NetworkFacts(TypedDict, total=False):
-    """What is known of the network."""
+    """The facts on the network."""
 
     metric: Annotated[str, "what people read: `accuracy`, `balanced_accuracy`, `r2`, or `loss`"]
     kind: Annotated[str, "what is predicted: `numbers`, `two classes` or `classes`"]
@@ -167,7 +167,7 @@ class NetworkFacts(TypedDict, total=False):
 
 
 class LossFacts(TypedDict, total=False):
-    """How the loss behaves on artificial outputs; changes are over the one that is due between outputs drawn anew."""
+    """The behaviour of the loss on artificial outputs; changes are relative to the change between fresh draws."""
 
     unpaired: Annotated[float | None, "its change when targets are dealt to other rows"]
     not_additive: Annotated[float | None, "the part of a change that two halves of a batch make only together"]
@@ -184,7 +184,7 @@ class LossFacts(TypedDict, total=False):
 
 
 class LogFacts(TypedDict, total=False):
-    """What is known of the log that a trace was read from."""
+    """The facts on the log that a trace was read from."""
 
     kind: Annotated[str, "what wrote it"]
     unit: Annotated[str, "what its steps count: `step`, `epoch`, or `row`"]
@@ -245,7 +245,7 @@ def judged_scores(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def class_labels(facts: Mapping[str, Any], classes: int) -> list[str]:
-    """Return the labels of so many classes, or their indices where the facts do not have as many labels."""
+    """Return the labels of the classes, or their indices if the facts have another number of labels."""
     target = (facts.get("encoding") or {}).get("target") or {}
     labels = [str(label) for label in target.get("categories") or ()]
     return labels if len(labels) == classes else [str(index) for index in range(classes)]

@@ -75,7 +75,7 @@ def load_header(source: Path) -> Trace:
 
 @dataclass(frozen=True)
 class Outline:
-    """What a list of runs says of one.
+    """The entry of a run in a list of runs.
 
     Args:
         outcome: how it ended.

@@ -48,7 +48,7 @@ class SeekableBatches(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Batched:
-    """How an objective is averaged over batches of examples.
+    """The functions and data of an objective that is averaged over batches of examples.
 
     A batch is any tree of arrays with one entry an example along their first axes; for a network, (inputs, targets).
 
@@ -88,7 +88,7 @@ class Batched:
 
     @property
     def owner(self) -> object:
-        """What the programs that are compiled from these functions are kept for."""
+        """The object for whose life the compiled programs of these functions are kept."""
         return self if self.structure is None else self.structure
 
     @property
@@ -103,7 +103,7 @@ class Batched:
 
     @property
     def rows(self) -> int | None:
-        """How many examples there are; None for a stream."""
+        """The number of examples; None for a stream."""
         return None if self.examples is None else rows_of(self.examples)
 
 
@@ -134,7 +134,7 @@ class Batches:
 
 
 def rows_of(batch: Any) -> int:
-    """Return how many examples a batch holds."""
+    """Return the number of examples in a batch."""
     return int(np.shape(jax().tree.leaves(batch)[0])[0])
 
 

@@ -291,7 +291,7 @@ class BatchDescent:
             self.best.offer(state, metrics)
 
     def concluded(self, point: Point, memory: Tree) -> Plain:
-        """Return what is measured of the point alone that a training ends with, as facts."""
+        """Return measurements that depend on the end point alone, as facts."""
         conclude = self.batched.conclude
         return {} if conclude is None else dict(conclude(point, memory, self._sets))
 

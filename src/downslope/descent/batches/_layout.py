@@ -52,7 +52,7 @@ class DeviceLayout:
 
     @classmethod
     def of(cls, devices: int | str | None, *, divide_state: bool = False) -> DeviceLayout:
-        """Return the layout on so many devices of this machine, or on "all" of every process that joined.
+        """Return the layout on a number of devices of this machine, or on "all" of every process that joined.
 
         Args:
             devices: the number, or "all"; None for one.
@@ -93,7 +93,7 @@ class DeviceLayout:
 
     @property
     def devices(self) -> int:
-        """How many devices take a part of each batch."""
+        """The number of devices that take a part of each batch."""
         return 1 if self.mesh is None else int(self.mesh.devices.size)
 
     @property
@@ -114,7 +114,7 @@ class DeviceLayout:
         return jax().sharding.NamedSharding(self.mesh, jax().sharding.PartitionSpec(*axes))
 
     def kept_divided(self, tree: Any) -> Any:
-        """Return what a method carries, within a compiled program, each leaf divided among the devices if it can be.
+        """Return the state of a method, within a compiled program, each leaf divided among the devices if possible.
 
         A leaf is cut along the longest axis that the devices divide; one without such an axis is copied.
         """
@@ -278,7 +278,7 @@ def _bits(array: np.ndarray) -> np.ndarray:
 
 
 class Pace:
-    """How long the processes kept each other waiting before each chunk: what each did on its own.
+    """The time that each process spent on its own before each chunk, while others may have waited.
 
     Within a chunk all are as slow as the slowest. On its own a process reads batches, evaluates and writes, which takes
     longer on a slow host as well. Of many chunks neighbours are added up, so that it takes no more room.

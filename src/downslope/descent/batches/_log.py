@@ -105,7 +105,7 @@ class Measurements:
                 self._best[name] = (value, 0) if value < lowest else (lowest, after + 1)
 
     def since_best(self, name: str) -> int:
-        """Return how many evaluations came after the lowest finite measurement of a name."""
+        """Return the number of evaluations after the lowest finite measurement of a name."""
         if name not in self._best:
             values = self._columns.get(name, np.zeros(0))[: self._rows]
             values = values[np.isfinite(values)]
@@ -142,7 +142,7 @@ class Measurements:
 
 
 def _with_room(buffer: np.ndarray, used: int, rows: int) -> np.ndarray:
-    """Return a buffer that has room for so many rows and begins with the used ones."""
+    """Return a buffer with the given capacity that begins with the used rows."""
     if rows <= len(buffer):
         return buffer
     # By half again, so that appending n rows copies at most 3n; the spare room takes no memory before it is written.
@@ -220,7 +220,7 @@ class BatchLog:
         return self._measurements.last_step
 
     def since_best(self, name: str) -> int:
-        """Return how many evaluations came after the lowest finite measurement of a name."""
+        """Return the number of evaluations after the lowest finite measurement of a name."""
         return self._measurements.since_best(name)
 
     def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -332,7 +332,7 @@ class BatchLog:
         self._dropped = 0
 
     def _take_up(self, journal: Journal) -> None:
-        """Take up the rows that stand on disk."""
+        """Read the rows that are on disk."""
         stays = journal.size("layers") + journal.size("parts") > _MOST_KEPT
         rows = journal.rows(without=("layers", "parts") if stays else ())
         self._steps.append(rows.steps)

@@ -75,7 +75,7 @@ class BatchRecipe:
 
 
 class BatchState(NamedTuple):
-    """Where the training stands: enough to go on from."""
+    """The state of a training between two steps, from which it can continue."""
 
     step: Any
     point: Any

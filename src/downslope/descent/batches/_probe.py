@@ -28,7 +28,7 @@ _WARM_PRODUCTS = 8  # from where the last look ended they hold 0.1 % at the top
 
 
 class Probe:
-    """Looks at the loss around a point on a sample of the examples.
+    """Measures the loss around a point on a sample of the examples.
 
     Args:
         batched: the objective.
@@ -70,7 +70,7 @@ class Probe:
         return spectrum, self._noise(point, memory) | {"curvature": pairs.along_gradient}
 
     def _first_direction(self, point: Point, step: int) -> np.ndarray:
-        """Return where to begin where no look before tells."""
+        """Return the first direction of a probe without an earlier one."""
         size = sum(int(np.size(leaf)) for leaf in jax().tree.leaves(point))
         return np.random.default_rng([self._seed, 2, step]).normal(size=size)
 

@@ -130,7 +130,7 @@ class Streamed:
         return [slice(part.start - at * each, part.stop - at * each) for at in range(self._accumulate)]
 
     def _fitting(self, every: int) -> int:
-        """Return how many batches fit into a chunk."""
+        """Return the number of batches that fit into a chunk."""
         size = sum(leaf.nbytes for leaf in jax().tree.leaves(self._held)) or 1
         return max(min(_LONGEST_STREAMED, _MOST_BYTES // size) // every, 1) * every
 

@@ -127,7 +127,7 @@ def _plain(leaf: Any) -> np.ndarray:
 
 
 def _as_before(array: np.ndarray, leaf: Any) -> Any:
-    """Return what `_plain` made an array of, for a leaf of the same place."""
+    """Undo `_plain` for the leaf at the same place."""
     return jax().random.wrap_key_data(array) if _is_key(leaf) else array
 
 

@@ -55,7 +55,7 @@ def bottleneck(evidence: TrainingEvidence) -> Finding | None:
 
 
 def _inputs(evidence: TrainingEvidence) -> float:
-    """Return how many inputs the first layers read; NaN where that is not known."""
+    """Return the number of inputs of the first layers; NaN if unknown."""
     kernels = enumerate(evidence.inside.kernels)
     inputs = [evidence.inside.inputs[index] for index, kernel in kernels if kernel.get("depth") == 0]
     return max(inputs, default=math.nan)

@@ -50,7 +50,7 @@ def converged(evidence: Evidence, state: EndState) -> Finding | None:
 
 
 def _sentence(evidence: Evidence) -> str:
-    """Return where the descent arrived, and how sure that is."""
+    """Return the sentence on the point reached, and on how certain its kind is."""
     end = evidence.end
     slope = f"the gradient is {number(end.gradient_norm)}"
     if end.spectrum is None:
@@ -88,6 +88,6 @@ def _curvatures(evidence: Evidence) -> str:
 
 
 def _left(evidence: Evidence) -> str:
-    """Return what is still to gain, where that is more than rounding."""
+    """Return the clause on the remaining decrease, if it exceeds rounding."""
     left = evidence.end.remaining_decrease
     return f", and the value can fall by at most {number(left)} more" if left and math.isfinite(left) else ""

@@ -63,7 +63,7 @@ def still_descending(evidence: Evidence, state: EndState) -> Finding | None:
 
 
 def _so_far(evidence: Evidence) -> str:
-    """Return what has happened."""
+    """Return the sentence on the descent so far."""
     if evidence.last_step == 0:
         return "No step was taken yet."
     first, last = apart(float(evidence.value[0]), float(evidence.value[-1]), DIGITS)
@@ -111,7 +111,7 @@ def _too_coarse(evidence: Evidence) -> str:
 
 
 def _remedies(evidence: Evidence, coarse: bool) -> tuple[str, ...]:
-    """Return what would finish the job."""
+    """Return the changes with which the descent would reach the minimum."""
     if evidence.trace.outcome is Outcome.STALLED:  # by no tolerance
         return ("another method", "another start", "rescale the objective")
     if coarse:

@@ -78,7 +78,7 @@ def _climbs(evidence: Evidence) -> Finding:
 
 
 def _rise(evidence: Evidence) -> str:
-    """Return how the value rose: from start to end, or else its highest values of late."""
+    """Return the clause on the rise of the value: from start to end, or else that of its late maxima."""
     first, last = float(evidence.value[0]), float(evidence.value[-1])
     if last > first:
         return f"The value rose from {' to '.join(apart(first, last, DIGITS))}"

@@ -27,7 +27,7 @@ _SMALL = 0.01  # of the parameters: what is missing then is not what a network f
 
 
 def _frozen(evidence: TrainingEvidence, column: str) -> np.ndarray:
-    """Return which parts have a norm of exactly 0 at every look, shape (parts,); none where it was not recorded."""
+    """Return which parts have a norm of exactly 0 at every record, shape (parts,); none if it was not recorded."""
     norms = np.asarray(evidence.trace.part_columns.get(column, ()), dtype=float)
     if norms.ndim != 2 or len(norms) < _FEWEST_LOOKS:
         return np.zeros(len(evidence.trace.part_names), bool)
@@ -121,7 +121,7 @@ def _is_dead(evidence: TrainingEvidence) -> bool:
 
 
 def _has_start(evidence: TrainingEvidence) -> bool:
-    """Tell whether it is known how the kernels began."""
+    """Tell whether the initial kernels are known."""
     return bool(evidence.trace.start) or bool(evidence.network.get("weights"))
 
 
@@ -134,7 +134,7 @@ def _has_zero_kernel(evidence: TrainingEvidence) -> bool:
 
 
 def _sizes(evidence: TrainingEvidence, names: Sequence[str]) -> dict[str, int]:
-    """Return how many numbers each part has; where the weights are not kept, the kernels of the layers alone."""
+    """Return the size of each part; if the weights are not kept, only of the kernels of the layers."""
     if evidence.trace.start:
         return {name: int(np.size(evidence.trace.start.get(name, ()))) for name in names}
     kernels = {kernel.get("leaf"): kernel.get("ranges") or () for kernel in evidence.inside.kernels}

@@ -50,7 +50,7 @@ def kink(evidence: Evidence, state: EndState) -> Finding | None:
 
 
 def _crosses(evidence: Evidence, crossing: Crossing, where: str) -> str:
-    """Return how steps cross a sharp bottom."""
+    """Return the sentence on steps that cross a sharp bottom."""
     if abs(crossing.order - 1) <= _KINKED:
         shape = f"a kink{where}: the slope jumps by {number(2 * crossing.slope)} there"
     else:
@@ -76,7 +76,7 @@ def _settles(evidence: Evidence) -> str:
 
 
 def _stalled(evidence: Evidence, where: str) -> str:
-    """Return how a search along a line stalls."""
+    """Return the sentence on a line search that stalls."""
     return (
         f"Stalled at a kink{where}: the slope is {number(evidence.gradient_norm[-1])}, but it jumps so close by that "
         "no step along it lowers the value."

@@ -26,7 +26,7 @@ _OF_NUMBERS = ("mean squared error", "mean absolute error", "huber")
 
 
 def behaviour_of(evidence: TrainingEvidence) -> Plain:
-    """Return how the loss behaves on artificial outputs; empty where it was not tried."""
+    """Return the behaviour of the loss on artificial outputs; empty if it was not tested."""
     tried = evidence.trace.facts.get("loss")
     return tried if isinstance(tried, dict) else {}
 
@@ -99,7 +99,7 @@ def _unread_note(evidence: TrainingEvidence, unread: str) -> Finding:
 
 
 def _fault(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
-    """Return what is wrong with the loss as a function, for any network, and what to do."""
+    """Return the fault of the loss as a function, for any network, and its remedy."""
     unpaired, mixed, joint = facts.get("unpaired"), facts.get("not_additive"), facts.get("joint")
     # What compares two sets of rows, such as their distributions, needs no pairs, and mixes the rows of each.
     if unpaired is not None and unpaired < _SAME and (mixed is None or mixed < _MIXED):
@@ -171,7 +171,7 @@ def _mixing(facts: Plain) -> tuple[str, str] | None:
 
 
 def _shared(evidence: TrainingEvidence, name: str) -> tuple[str, str] | None:
-    """Return what is wrong with one output for several classes, whatever the network learns, and what to do."""
+    """Return the fault of one output for several classes, and its remedy."""
     classes = len(evidence.data.get("class_counts") or [])
     if name != "binary cross-entropy" or classes <= 2 or evidence.network.get("outputs") != 1:
         return None

@@ -51,7 +51,7 @@ def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
 
 def _equal(scale: float) -> str:
-    """Return how many examples it would take for as much signal as noise."""
+    """Return the clause on the number of examples at which signal and noise are equal."""
     if not np.isfinite(scale):
         return "no signal shows in the sample at all"
     return f"about {number(scale)} examples would make signal and noise equal"

@@ -72,7 +72,7 @@ def not_finite(evidence: Evidence, state: EndState) -> Finding | None:
 
 
 class _Failing(NamedTuple):
-    """How a value or a gradient came not to be finite.
+    """The origin of a value or gradient that is not finite.
 
     Args:
         why: a sentence.
@@ -88,7 +88,7 @@ class _Failing(NamedTuple):
 
 
 def _failing(evidence: Evidence, step: int, part: str) -> _Failing:
-    """Return how it came, as far as the trace shows it."""
+    """Return the origin, as far as the trace shows it."""
     value = number(evidence.value[-1])
     if step == 0:
         return _Failing(
@@ -129,7 +129,7 @@ def _is_singular(evidence: Evidence) -> bool:
 
 
 def _at_point(where: str, failure: Failure, before: str) -> _Failing:
-    """Return how it came, from what is where the step led."""
+    """Return the origin, from the values at the point that the step led to."""
     if failure.kind == "outside":
         return _Failing(
             f"The value before was {before}: the step went outside the domain, to {where}.",

@@ -72,7 +72,7 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tu
 
 
 def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
-    """Return what to say of a bounce that does not die away."""
+    """Return the sentence on a bounce that does not die away."""
     sentence = f"{_kept(evidence)}{_against_bound(evidence)}"
     rate = advised_rate(evidence, EndState.BOUNCING)
     if rate is not None:
@@ -85,7 +85,7 @@ def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
 
 
 def _kept(evidence: Evidence) -> str:
-    """Return what happens to the gradient from step to step."""
+    """Return the clause on the gradient from step to step."""
     kept = evidence.observed_contraction or math.nan
     if (evidence.cosine_late or 0.0) >= BOUNCING_COSINE:
         return "The steps go round and round: the value no longer falls, and the point ends near where it was before."
@@ -100,7 +100,7 @@ def _kept(evidence: Evidence) -> str:
 
 
 def _against_bound(evidence: Evidence) -> str:
-    """Return where the rate lies against the largest stable one; nothing if it lies below, which explains nothing."""
+    """Return the sentence on the rate and the largest stable one; empty if it lies below, which explains nothing."""
     if evidence.largest_stable_rate is None or evidence.method.scaled or evidence.stability is None:
         return ""
     rate, largest = apart(evidence.learning_rate or math.nan, evidence.largest_stable_rate, DIGITS)
@@ -112,7 +112,7 @@ def _against_bound(evidence: Evidence) -> str:
 
 
 def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
-    """Return what to say of a bounce around the bottom that a fixed length of step cannot leave."""
+    """Return the sentence on a bounce around the bottom that steps of fixed length cannot end."""
     sentence = (
         "The steps no longer get shorter: the point jumps to and fro around the bottom, and the value changes by about "
         f"{number(evidence.swing * evidence.decrease)} a step, {number(evidence.swing)} of the decrease so far."
@@ -125,7 +125,7 @@ def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
 
 
 def _dying(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
-    """Return what to say of a bounce that dies away by itself."""
+    """Return the sentence on a bounce that dies away by itself."""
     sentence = (
         f"Each step crosses the valley and lands {factor(evidence.observed_contraction)} times as far away on the "
         "other side: it gets there, bouncing."

@@ -100,7 +100,7 @@ def unshared_output(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
 
 def _lacking(evidence: TrainingEvidence) -> str | None:
-    """Return what is not known that output and loss are judged by; None where nothing is."""
+    """Return the missing fact without which output and loss cannot be judged; None if all are known."""
     kind, data = evidence.network["kind"], evidence.data
     facts = {None: (), "numbers": ("outputs", "target_low", "target_high")}.get(kind, ("class_counts",))
     missing = next((name for name in facts if data.get(name) is None), None)
@@ -134,7 +134,7 @@ def _of_single_output(evidence: TrainingEvidence) -> Reason | None:
 
 
 def _of_classes(evidence: TrainingEvidence) -> Reason | None:
-    """Return what is wrong with the output of a classifier, or of a loss function, and what to do."""
+    """Return the fault of the output of a classifier or a loss function, and its remedy."""
     output, outputs, takes = evidence.network["output"], evidence.network["outputs"], taken_by_loss(evidence)
     classes = len(evidence.data.get("class_counts") or [])
     if takes == "probabilities":
@@ -152,7 +152,7 @@ def _of_classes(evidence: TrainingEvidence) -> Reason | None:
 
 
 def _for_probabilities(evidence: TrainingEvidence, output: str, outputs: int) -> Reason | None:
-    """Return what is wrong with an output that the loss takes for probabilities."""
+    """Return the fault of an output that the loss takes for probabilities."""
     bounds = evidence.network.get("output_bounds")
     if bounds is None:
         return None
@@ -167,7 +167,7 @@ def _for_probabilities(evidence: TrainingEvidence, output: str, outputs: int) ->
 
 
 def _for_logits(evidence: TrainingEvidence, output: str, outputs: int) -> Reason | None:
-    """Return what is wrong with an output that the loss takes for logits."""
+    """Return the fault of an output that the loss takes for logits."""
     bounds = evidence.network.get("output_bounds")
     if output == "log_softmax" or bounds is None:
         return None
@@ -190,7 +190,7 @@ def _for_logits(evidence: TrainingEvidence, output: str, outputs: int) -> Reason
 
 
 def _of_numbers(evidence: TrainingEvidence) -> Reason | None:
-    """Return what is wrong with the output for numbers, and what to do."""
+    """Return the fault of the output for numbers, and its remedy."""
     output, outputs, wanted = evidence.network["output"], evidence.network["outputs"], evidence.data.get("outputs")
     # A loss of the user's may take a mean and a spread; a square compares each output with what is wanted.
     compares = taken_by_loss(evidence) == "numbers"
@@ -216,7 +216,7 @@ def _of_numbers(evidence: TrainingEvidence) -> Reason | None:
 
 
 def _in_words(output: str, bounds: tuple[float | None, float | None]) -> str:
-    """Return what an output is and what it cannot leave, as the rest of a sentence."""
+    """Return the activation and the range of an output, as the rest of a sentence."""
     low, high = ("−∞" if bounds[0] is None else number(bounds[0]), "∞" if bounds[1] is None else number(bounds[1]))
     called = f"is {output} and " if output and output != "linear" else ""
     return f"is {output}" if output == "linear" else f"{called}cannot leave [{low}, {high}]"

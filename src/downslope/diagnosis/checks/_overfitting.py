@@ -34,7 +34,7 @@ _LOWER_IS_BETTER = ("wer", "cer", "mae", "mse", "rmse", "error", "err", "ppl", "
 
 
 class _Rise(NamedTuple):
-    """How an evaluation rose.
+    """The rise of an evaluation.
 
     Args:
         name: the evaluation.

@@ -55,7 +55,7 @@ def plateau(evidence: Evidence, state: EndState) -> Finding | None:
 
 
 def _sentence(evidence: Evidence) -> str:
-    """Return what the ground is like here."""
+    """Return the sentence on the flat ground at the end."""
     end, around = evidence.end, evidence.around
     order = end.order
     if around is not None and around.falls is not None:
@@ -90,7 +90,7 @@ def _slope(evidence: Evidence) -> str:
 
 
 def _ahead(evidence: Evidence, around: Surroundings, fall: Fall) -> str:
-    """Return where the value falls on."""
+    """Return the clause on the direction in which the value keeps falling."""
     heading = around.heading(fall.along)
     if evidence.end.gradient_norm == 0 and around.judged == "level":
         return (
@@ -106,7 +106,7 @@ def _ahead(evidence: Evidence, around: Surroundings, fall: Fall) -> str:
 
 
 def _moved(evidence: Evidence) -> str:
-    """Return what the steps achieved."""
+    """Return the sentence on the decrease that the steps achieved."""
     if not evidence.last_step:
         return "The tolerance was met before the first step."
     steps = count(evidence.last_step).capitalize()

@@ -133,7 +133,7 @@ def _jumped(evidence: Evidence) -> Finding:
 
 
 def _unmeasured(evidence: Evidence) -> NotRun | None:
-    """Return why no rate can be compared, where that is the reason for silence."""
+    """Return why no rate can be compared, if the check could not run for that reason."""
     if evidence.method.bound is None and not evidence.searches_line:
         return NotRun(RATE_TOO_LARGE.key, evidence.method.no_theory)
     if evidence.searches_line or evidence.end.spectrum is not None:
@@ -169,14 +169,14 @@ def rate_too_small(evidence: Evidence, state: EndState) -> Finding | None:
 
 
 def _how_short(evidence: Evidence) -> str:
-    """Return how far a step gets."""
+    """Return the sentence on the length of a step."""
     if evidence.pace is None or not evidence.pace < SLOW_PACE:
         return "The steps are too small to move the point any more, and it is not at the bottom."
     return f"A step covers only {number(2 * evidence.pace)} of the way to the bottom even where the ground is steepest."
 
 
 def _how_long(evidence: Evidence) -> str:
-    """Return how long it would take."""
+    """Return the sentence on the steps that would be needed."""
     if not evidence.steps_to_go:
         return f"After {count(evidence.last_step)} most of the distance remains."
     pace = "this pace" if evidence.learning_rate is None else f"α = {number(evidence.learning_rate)}"

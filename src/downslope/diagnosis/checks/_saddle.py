@@ -76,14 +76,14 @@ def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None
 
 
 def _tops(evidence: Evidence) -> str:
-    """Return what shows a maximum."""
+    """Return the evidence of a maximum in words."""
     if (evidence.end.highest or 0.0) > 0:
         return "the value falls in every direction"
     return f"no direction curves up (highest curvature {number(evidence.end.highest)})"
 
 
 def _ways(evidence: Evidence, parts: tuple[str, ...], higher: bool) -> str:
-    """Return which way the value falls and which way it rises."""
+    """Return the directions in which the value falls and rises, in words."""
     lowest, highest = evidence.end.lowest, evidence.end.highest
     if not higher:
         return f"the curvature is {number(lowest)} along {listed(parts)} and {number(highest)} elsewhere"

@@ -84,7 +84,7 @@ def _copies(evidence: TrainingEvidence, index: int) -> float | None:
 
 
 def _sampled_copies(evidence: TrainingEvidence, index: int) -> float | None:
-    """Return the same of a layer of which samples alone are known; None without any."""
+    """Return the share of copies of a layer from its samples; None without samples."""
     sample = evidence.inside.sampled(index)
     if not sample or evidence.inside.widths[index] < 2:
         return None

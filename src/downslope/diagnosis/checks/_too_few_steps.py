@@ -98,7 +98,7 @@ def _share_done(evidence: TrainingEvidence) -> float:
 
 
 def _planned(evidence: TrainingEvidence) -> str:
-    """Return how many steps were planned, where fewer were taken, as the rest of a sentence."""
+    """Return the clause on the planned steps, if fewer were taken."""
     share = _share_done(evidence)
     return f"; {evidence.trace.plan['steps']} were planned" if share < _HALF else ""
 

@@ -62,7 +62,7 @@ class JudgedPoint:
 
 @dataclass
 class Landscape:
-    """What there is in a box.
+    """The critical points and other features of a box.
 
     Args:
         points: the critical points.
@@ -98,14 +98,14 @@ class Landscape:
 
     @property
     def method(self) -> str:
-        """How it was decided that there are no other zeros of the gradient."""
+        """The method that decided that the gradient has no other zeros."""
         if not (self.is_enclosed and self.is_complete):
             return "numeric"
         return "partly proved" if self.unproved else "proved"
 
 
 def landscape(formula: Formula, box: np.ndarray) -> Landscape:
-    """Return what there is in a box of shape (variables, 2)."""
+    """Return the critical points and other features of a box, shape (variables, 2)."""
     names = set(names_in(formula.body))
     present = [index for index, name in enumerate(formula.variables) if name in names]
     if len(present) == len(formula.variables):
@@ -157,7 +157,7 @@ class _BoxJudge:
         self.places: list[float] = []
 
     def landscape(self) -> Landscape:
-        """Return what there is in the box."""
+        """Return the critical points and other features of the box."""
         values = self.derivatives.value(self._sample())
         values = values[np.isfinite(values)]
         self.result.is_defined = len(values) > 0
@@ -306,7 +306,7 @@ class _BoxJudge:
         self._add(candidate, kind, judgement.is_smooth, isolated, note)
 
     def _judgement(self, candidate: Candidate, is_missing: bool) -> Judgement:
-        """Return what the judge says of a candidate."""
+        """Return the classification of a candidate."""
         is_smooth = True if candidate.is_smooth else None
         at_rest = True if candidate.is_smooth else None
         lengths = 0.5 * self.span

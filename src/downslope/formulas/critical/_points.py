@@ -276,7 +276,7 @@ def _on_completeness(landscape: Landscape) -> str:
 
 
 def _on_unproved(landscape: Landscape) -> str:
-    """Return where nothing is proved."""
+    """Return the sentence on the boxes in which nothing is proved."""
     curves = [point for point in landscape.points if point.isolated is False]
     if curves:
         return f"{_COMPLETE_OUTSIDE}."

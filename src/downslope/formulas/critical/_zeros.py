@@ -189,7 +189,7 @@ class _Bisection:
         return [first, second]
 
     def _contracted(self, box: np.ndarray, balls: list[arb], rows: Sequence[Sequence[arb]]) -> np.ndarray | None:
-        """Return what Krawczyk's test leaves of a box; None where it decides it."""
+        """Return the part of a box that Krawczyk's test leaves; None if it decides the box."""
         middles = [ball.mid() for ball in balls]
         values = self.system.values(middles)
         if not all(value.is_finite() for value in values):

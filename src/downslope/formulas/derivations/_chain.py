@@ -213,7 +213,7 @@ class _Composition:
         }
 
     def _unused(self, index: int, formula: Formula) -> str:
-        """Return what is wrong with a formula that stands for no variable."""
+        """Return the error of a formula that defines no variable."""
         before = self.formulas[index - 1]
         listed = ", ".join(before.variables) or "none"
         return (

@@ -106,7 +106,7 @@ class Derivation:
 
     @property
     def order(self) -> int:
-        """How many times the formula is differentiated."""
+        """The order of the derivative."""
         return 1 if self.lower is None else self.lower.order + 1
 
     @functools.cached_property

@@ -60,7 +60,7 @@ def walk(root: DerivationStep) -> Iterator[DerivationStep]:
 
 
 def _key(step: DerivationStep) -> tuple[Expression, str, str]:
-    """Return what is equal for equal steps."""
+    """Return a key that equal steps share."""
     return step.before, step.variable, step.rule
 
 

@@ -21,7 +21,7 @@ from downslope.formulas.expressions import ForeignFunction, numpy_functions
 
 @dataclass(frozen=True, eq=False)
 class Algebra:
-    """What a formula is evaluated on. Addition, subtraction, products and signs are Python's operators.
+    """The numbers on which a formula is evaluated. Addition, subtraction, products and signs are Python's operators.
 
     Args:
         number: the value of an exact number.

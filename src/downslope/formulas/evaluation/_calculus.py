@@ -364,7 +364,7 @@ class _Graph:
 
 
 class Listing(NamedTuple):
-    """What to run for some answers.
+    """The operations to run for some results.
 
     Args:
         nodes: the operations in order, by index.

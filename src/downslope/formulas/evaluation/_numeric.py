@@ -59,7 +59,7 @@ class NumericFormula:
 
     @property
     def operations(self) -> int:
-        """How many operations compute the value and the gradient."""
+        """The number of operations that compute the value and the gradient."""
         return len(self._calculus.listing("gradient").nodes)
 
     def value(self, point: Iterable[Any]) -> Any:

@@ -274,7 +274,7 @@ def odd_root(exponent: Expression) -> tuple[int, int] | None:
 
 
 class PowerForm(NamedTuple):
-    """How a power is computed.
+    """The form in which a power is computed.
 
     Args:
         kind: "exponential" of its exponent, for the base e; "integer" power of its base; "square root" of its base;

@@ -75,7 +75,7 @@ def table() -> ParseTable:
 
 
 def parsed(leaves: Iterable[Leaf], builder: Any) -> Any:
-    """Return what a builder makes of tokens, its method of each rule called with what its parts have become.
+    """Return the result of a builder for tokens; its method for a rule is called with the results of the rule's parts.
 
     Raises:
         UnexpectedLeafError: for tokens that are no formula.

@@ -212,7 +212,7 @@ def near(name: str, known: list[str]) -> str | None:
 
 
 def _distance(first: str, second: str) -> int:
-    """Return how many letters were typed too much, left out, changed or exchanged with a neighbour."""
+    """Return the number of letters inserted, left out, changed or exchanged with a neighbour."""
     rows = [list(range(len(second) + 1))]
     for i, a in enumerate(first, 1):
         row = [i]

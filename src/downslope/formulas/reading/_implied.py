@@ -72,7 +72,7 @@ class _BarPairing:
                 self.go_on(index + 1, (*opened, index), closing)
 
     def _choices(self, index: int, opened: tuple[int, ...], closing: frozenset[int]) -> tuple[bool, ...]:
-        """Return what a bar may do, the likelier first."""
+        """Return the possible roles of a bar, the likelier first."""
         if not (opened and self.tokens[opened[-1]].kind == "BAR" and self._ends_operand(index - 1, closing)):
             return (False,)
         if index + 1 >= len(self.tokens) or self.tokens[index + 1].kind not in _BEGINS_FACTOR:

@@ -151,7 +151,7 @@ def _is_polynomial(terms: Terms) -> bool:
 
 
 def _length(tree: Expression) -> int:
-    """Return how long a tree looks: its symbols, fractions within fractions counted more."""
+    """Return the length of a tree in print: its symbols, fractions within fractions counted more."""
     length = len(book(tree).replace(" ", "")) - isinstance(tree, Negative)
     for node in walk(tree):
         if isinstance(node, Quotient):

@@ -32,7 +32,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 @dataclass(frozen=True)
 class Usage:
-    """What a job has used so far, as its worker reports it.
+    """The resources that a job has used so far, as its worker reports them.
 
     Args:
         cpu: CPU seconds of the process since the job began.
@@ -69,7 +69,7 @@ def is_ending(process: int) -> bool:
 
 
 def _status(process: int) -> list[bytes]:
-    """Return what the system says of a process, from the third field on; nothing where it does not."""
+    """Return the system's status of a process, from the third field on; empty if it has none."""
     try:
         # The second field, its name, stands in brackets and may hold anything.
         return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
@@ -211,7 +211,7 @@ class Worker:
             self._write(packed_stop(number))
 
     def note(self, usage: Usage) -> None:
-        """Note what the job has used, as the process reported it."""
+        """Record the usage of the job, as the process reported it."""
         self._usage, self._reported = usage, time.monotonic()
 
     def spent(self) -> tuple[float, float]:

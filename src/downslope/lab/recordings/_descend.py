@@ -66,7 +66,7 @@ def descend_file(request: dict[str, Any], most: int) -> Iterator[str | bytes]:
 
 
 def _note(about: dict[str, Any]) -> str:
-    """Say what was recorded."""
+    """Return the note on what was recorded."""
     rates_count, starts, few = (len(about[name]) for name in ("rates", "starts", "few"))
     kept = [f"{rates_count} learning rates"] if rates_count else []
     if starts > 1:

@@ -91,7 +91,7 @@ def exporting(request: Mapping[str, Any]) -> Iterator[str | bytes]:
 
 
 def _file_of(file: str | Path) -> Path:
-    """Return where a page is written."""
+    """Return the path of a page, checked."""
     if not isinstance(file, str | Path):
         raise ds.SettingError(f"a page is written to a file, not {described(file)}", hint='"lesson.html"')
     target = Path(file)

@@ -326,7 +326,7 @@ _SAID_ALREADY = (
 
 
 def reading_of(table: ds.Table) -> dict[str, Any]:
-    """Return how a file was read: in a line of words, and what was decided; for a table without lines, nothing."""
+    """Return how a file was read: in words, and as decisions; empty for a table without lines."""
     read = dict(table.read)
     is_laid_out = read.get("format") in ("text", "sheet")
     words = []
@@ -437,7 +437,7 @@ def _columns_of(table: UploadedFile, reading: tuple[tuple[str, str], ...]) -> ds
 
 
 def sampled(table: ds.Table, most: int) -> ds.Table:
-    """Return a table with at most so many rows, evenly spread over those of a longer one.
+    """Return a table with at most a given number of rows, evenly spread over a longer one.
 
     `read["all_rows"]` then holds how many there were.
     """

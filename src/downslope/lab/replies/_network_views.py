@@ -77,7 +77,7 @@ class View:
 
     @property
     def head(self) -> dict[str, Any]:
-        """What stays the same during a training: the kind, the classes, and the examples."""
+        """The constants of a training: the kind, the classes, and the examples."""
         rows = evenly_spread(self.examples, _POINTS)
         head = {
             "kind": self.kind,
@@ -274,7 +274,7 @@ def graph(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def units(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what each unit of a small network puts out over two features, on a coarse grid.
+    """Return the output of each unit of a small network over two features, on a coarse grid.
 
     Each unit has whole numbers from −100 to 100, row by row from below, in shares of its largest activation, and that
     activation. All other features stay at their means.
@@ -377,7 +377,7 @@ def _stage(way: str, layer: int, title: str, text: str) -> dict[str, Any]:
 
 
 def _forward_text(network: ds.Network, result: ds.UnitPass, index: int, example: np.ndarray) -> str:
-    """Return how the first unit of a layer gets its value."""
+    """Return the arithmetic of the value of a layer's first unit."""
     weights, activation = network.layers[index], network.activations[index]
     values = example if index == 0 else result.after[index - 1]
     total = _sum(values, np.asarray(weights.weight)[:, 0], float(weights.bias[0]))

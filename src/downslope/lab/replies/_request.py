@@ -219,13 +219,13 @@ def _default_rate(plan: ds.Plan) -> float:
 
 
 def rounded(values: Sequence[float] | np.ndarray, digits: int = _DIGITS) -> list[float | None]:
-    """Return numbers for JSON with so many significant digits, null where they are not finite."""
+    """Return numbers for JSON with the given significant digits, null where they are not finite."""
     floats = np.asarray(values, dtype=float).tolist()  # NumPy's own scalars take twice as long to be written
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in floats]
 
 
 def rounded_number(value: float | np.ndarray | None, digits: int = 9) -> float | None:
-    """Return a number for JSON with so many significant digits, null where it is not finite."""
+    """Return a number for JSON with the given significant digits, null if it is not finite."""
     return rounded(np.asarray([value], dtype=float), digits)[0]
 
 

@@ -106,7 +106,7 @@ def layer_name(name: str, index: int) -> str:
 
 
 def _head(setup: ds.Setup, view: View) -> Piece:
-    """Return what stays the same during a training."""
+    """Return the constants of a training."""
     batched = setup.task.objective.batched
     assert batched is not None
     facts = batched.facts
@@ -126,7 +126,7 @@ def _head(setup: ds.Setup, view: View) -> Piece:
 
 
 def _devices() -> int:
-    """Return how many devices of this machine can take a part of a batch each."""
+    """Return the number of devices of this machine that can each take a part of a batch."""
     from downslope._engine import jax
 
     return jax().local_device_count()

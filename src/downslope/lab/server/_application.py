@@ -272,7 +272,7 @@ async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive,
 
 
 def _packer(incoming: Headers) -> zlib._Compress | None:
-    """Return what compresses a stream, flushed after each piece; None where the visitor cannot read that.
+    """Return the compressor of a stream, flushed after each piece; None if the visitor cannot read it.
 
     Nor behind a proxy: jupyter-server-proxy takes the header of the encoding off streams, and leaves the encoding.
     """

@@ -162,7 +162,7 @@ class _Connection(H11Protocol):
             self._look_at_buffer(end)
 
     def _look_at_buffer(self, end: float) -> None:
-        """Look now and then whether the buffer is empty: no event says so."""
+        """Poll whether the buffer is empty, since no event reports it."""
         self._reading = None
         if self.transport.get_write_buffer_size():
             if self.loop.time() >= end:

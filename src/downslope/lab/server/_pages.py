@@ -113,12 +113,12 @@ def _versioned(files: Mapping[str, bytes], match: re.Match[str]) -> str:
 
 
 def version(body: bytes) -> str:
-    """Return what tells the versions of a file apart."""
+    """Return a digest that identifies the version of a file."""
     return hashlib.sha256(body).hexdigest()[:20]
 
 
 def hash_source(text: str) -> str:
-    """Return what permits a script or a style in a policy by its content."""
+    """Return the hash that permits a script or a style in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

@@ -19,7 +19,7 @@ _SHARE, _FEW_ROWS = 0.2, 10
 
 
 class RowChoices(TypedDict, total=False):
-    """How data are read as examples."""
+    """The choices of how data are read as examples."""
 
     standardise: Annotated[
         bool,
@@ -257,7 +257,7 @@ def prepare(
 
 
 def share_of(validation: float | None, rows: int) -> float:
-    """Return the share of so many rows for validation: by default a fifth where there are ten or more."""
+    """Return the share of rows for validation: by default a fifth if there are ten or more."""
     return (_SHARE if rows >= _FEW_ROWS else 0) if validation is None else validation
 
 

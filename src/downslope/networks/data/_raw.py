@@ -245,7 +245,7 @@ def _split(table: Table, target: Any, drop: str | Sequence[str]) -> RawData:
 
 
 def clocks_of(table: Table, names: Iterable[str]) -> dict[str, Clock]:
-    """Return how time is counted in the columns of dates among some columns."""
+    """Return the clocks of the columns of dates among some columns."""
     kept = set(names)
     return {c.name: c.clock for c in table.columns if c.clock is not None and c.name in kept}
 

@@ -31,7 +31,7 @@ _CHUNK = 65536
 
 
 class Repeats(NamedTuple):
-    """Which rows repeat others.
+    """The rows that repeat others.
 
     Args:
         training: indices of the rows for training that repeat no earlier one; all of them where repeats are normal.
@@ -102,7 +102,7 @@ def _keys(pair: Pair, rows: np.ndarray) -> np.ndarray:
 
 
 def _by_chance(distinct: np.ndarray, rows: int) -> float:
-    """Return the share of rows that have an equal by chance, among so many rows.
+    """Return the share of rows that equal another by chance, among a number of rows.
 
     The probability that two rows agree is at most that of all columns agreeing independently of each other, raised to
     a power below 1 as they are not. A half is for columns of which each second one repeats another.

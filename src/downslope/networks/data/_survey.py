@@ -188,7 +188,7 @@ class _Numbers:
         self.count = total
 
     def scale(self, rows: int) -> tuple[float, float, bool]:
-        """Return mean and deviation over so many rows, the missing ones at the mean, and whether all are the same."""
+        """Return mean and deviation over a number of rows, missing ones at the mean, and whether all are equal."""
         deviation = float(np.sqrt(self.squares / max(rows, 1)))
         if not np.isfinite(deviation):
             raise DataError("some numbers are too large to be squared", hint="give them in a larger unit")
@@ -359,13 +359,13 @@ class _Seen:
 
 
 def _of_share(share: float) -> tuple[float, bool]:
-    """Return the deviation of zeros and so many ones, 1 where they are all the same, and whether they are."""
+    """Return the deviation of zeros and a number of ones, 1 if all are equal, and whether they are."""
     variance = share * (1 - share)
     return (1.0, True) if variance <= 0 else (float(np.sqrt(variance)), False)
 
 
 def _texts(cells: np.ndarray) -> Counter[str]:
-    """Return how often each text occurs."""
+    """Return the number of occurrences of each text."""
     counts: Counter[str] = Counter()
     for cell, count in _frequencies(cells).items():
         counts[text_of(cell)] += count
@@ -373,7 +373,7 @@ def _texts(cells: np.ndarray) -> Counter[str]:
 
 
 def _frequencies(cells: np.ndarray) -> Counter[Any]:
-    """Return how often each cell occurs."""
+    """Return the number of occurrences of each cell."""
     if cells.dtype == object:
         return Counter(cells.tolist())
     values, counts = np.unique(cells, return_counts=True)

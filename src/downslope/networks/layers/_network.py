@@ -156,7 +156,7 @@ class Network(equinox.Module):
 
     @property
     def _recorded(self) -> tuple[int, ...]:
-        """The indices of the layers that training looks into."""
+        """The indices of the layers that a training records."""
         pairs = enumerate(zip(self.plan, self.layers, strict=True))
         return tuple(
             index

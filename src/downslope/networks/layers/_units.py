@@ -47,7 +47,7 @@ SIZE = {"check": is_size}
 
 
 class Weights(equinox.Module):
-    """What one layer of units learns.
+    """The weights of one layer of units.
 
     Args:
         weight: shape (inputs, units), or (side, side, channels in, channels out).

@@ -55,7 +55,7 @@ _BOUNDS = {
 
 @dataclass(frozen=True)
 class OutputForm:
-    """What the last operations of a model are.
+    """The form of the last operations of a model.
 
     Args:
         name: "linear", the name of an activation, or "log_softmax"; "" where it is not recognised.
@@ -80,7 +80,7 @@ class OutputForm:
         return [self.low, self.high] if self.bounds_known else None
 
     def facts(self, outputs: int) -> Plain:
-        """Return the facts on so many outputs."""
+        """Return the facts for a number of outputs."""
         return {"output": self.name, "output_bounds": self.bounds, "outputs": outputs}
 
 
@@ -88,7 +88,7 @@ _LINEAR = OutputForm.of("linear")
 
 
 def output_form(function: Callable[..., Array], params: Point, *rest: Tree) -> OutputForm:
-    """Return what the last operations of a function are.
+    """Return the form of the last operations of a function.
 
     Args:
         function: `function(params, *rest)`, the outputs of a few examples, shape (rows, …).

@@ -54,7 +54,7 @@ def function_task(
         validation: the share of the examples held back, or examples of its own, as one batch.
         batching: how many examples a step sees.
         seed: of the examples held back.
-        scoring: how outputs and targets are told, for a score beside the loss; None for the loss alone.
+        scoring: the functions of outputs and targets, for a score beside the loss; None for the loss alone.
         own: the function from the loss function to the structure that its programs are kept for.
 
     Raises:
@@ -145,7 +145,7 @@ class _LossFunction:
     Args:
         function: the loss.
         start: the parameters; of an Equinox module its float arrays are trained.
-        scoring: how outputs and targets are told; None where they are not known.
+        scoring: the functions of outputs and targets; None if they are unknown.
     """
 
     def __init__(self, function: Callable[..., Any], start: Any, scoring: Scoring | None = None) -> None:
@@ -290,7 +290,7 @@ class _LossFunction:
         return walked(self.loss, self._point, (), batch, None)
 
     def _tried(self, sample: Tree) -> tuple[LossBehaviour, Plain]:
-        """Return how the loss behaves on artificial outputs, and the facts on its outputs."""
+        """Return the behaviour of the loss on artificial outputs, and the facts on its outputs."""
         if sample is None:
             return LossBehaviour(), {}
         with precision("float32"):

@@ -24,7 +24,7 @@ _MOST_ASSESSED = 5000
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """How the outputs and the targets of a loss function are told.
+    """The functions that return the outputs and the targets of a loss function.
 
     Args:
         outputs: `outputs(params, batch)`, the outputs of a batch, one row an example.
@@ -85,7 +85,7 @@ class Score:
     """The score of a loss function's outputs.
 
     Args:
-        scoring: how outputs and targets are told.
+        scoring: the functions of outputs and targets.
         target: what the targets are.
         reads: the leaves of a batch that the outputs are computed from, by their indices.
     """
@@ -99,7 +99,7 @@ class Score:
         """Return the score for outputs of these parameters.
 
         Args:
-            scoring: how outputs and targets are told.
+            scoring: the functions of outputs and targets.
             params: the parameters.
             batch: some examples.
             wanted: the targets of all examples.

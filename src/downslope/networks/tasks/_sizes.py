@@ -24,7 +24,7 @@ from downslope.networks.layers import (
 
 
 class LayerChoices(TypedDict, total=False):
-    """What may be chosen of the hidden layers and the output, also of those of a network that is there already."""
+    """The choices of the hidden layers and the output, also for an existing network."""
 
     activation: Annotated[
         ActivationName,
@@ -193,7 +193,7 @@ def output_of(choices: NetworkChoices) -> ActivationName:
 
 
 def outputs_of(choices: NetworkChoices, loss: Loss, wanted: int, classes: int) -> int:
-    """Return how many outputs a network needs: a softmax of two classes has two, a binary cross-entropy one."""
+    """Return the number of outputs of a network: two for a softmax of two classes, one for a binary cross-entropy."""
     if loss.name == "softmax cross-entropy" or choices["output_activation"] == "softmax":
         return max(wanted, classes)
     return wanted

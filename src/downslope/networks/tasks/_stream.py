@@ -242,7 +242,7 @@ def _are_classes(batch: Tree) -> bool:
 
 
 def _called(number: int | None) -> str:
-    """Return what errors call a batch: by its number, counted from 1, or as the examples for validation."""
+    """Return the name of a batch in errors: its number, counted from 1, or the examples for validation."""
     return "validation" if number is None else f"batch {number}"
 
 

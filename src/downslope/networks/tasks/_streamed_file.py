@@ -19,7 +19,7 @@ from downslope.tables import RowGroups
 
 
 def survey_file(data: Any, target: Any, validation: Any, seed: int, reading: Plain) -> StreamedRows:
-    """Return what a pass over a file says of its rows; see `survey`.
+    """Return the result of a pass over a file; see `survey`.
 
     Args:
         data: its path.

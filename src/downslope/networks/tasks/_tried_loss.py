@@ -28,7 +28,7 @@ _MOST_LEAVES = 4  # of a batch that are dealt to other rows
 
 
 def tried(loss: Callable[..., Any], params: Any, examples: Tree, key: Any) -> tuple[LossBehaviour, Plain]:
-    """Return how a loss function behaves on artificial outputs, and the facts on its outputs, empty if not known.
+    """Return the behaviour of a loss function on artificial outputs, and the facts on its outputs, empty if unknown.
 
     Where its outputs are not found, the leaves of a batch are dealt to other rows instead.
 
