@@ -152,3 +152,142 @@ def test_a_transformer_at_a_low_rate_has_no_plateau_and_all_its_steps(rate: floa
     assert trace.steps_taken == 120
     assert "119" not in str(found)
     assert not {"plateau", "vanishing_gradients", "poor_initialisation"} & set(found.symptoms)
+
+
+class FunctionalDropout(nn.Module):
+    """Units are dropped by a function, of which no module says anything."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.first, self.last, self.share = nn.Linear(12, 48), nn.Linear(48, 4), share
+
+    def forward(self, x: Any) -> Any:
+        return self.last(functional.dropout(functional.relu(self.first(x)), self.share, self.training))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_dropout_that_is_written_as_a_function_is_noticed(share: float) -> None:
+    torch.manual_seed(6)
+    inputs, targets = rows(1.3)
+    model = FunctionalDropout(share)
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    watch = ds.watch(model, optimizer)
+    for step in range(120):
+        chosen = torch.randint(640, (32,))
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs[chosen]), targets[chosen]))
+        if step % 40 == 39:
+            with torch.no_grad():
+                right = model(inputs[640:]).argmax(1) == targets[640:]
+            watch.evaluation(validation_accuracy=float(right.float().mean()))
+    trace = watch.close()
+    assert trace.facts["network"]["dropout"] == pytest.approx([share] * (share > 0))
+    assert ("evaluation_mismatch" in ds.diagnose(trace)) == (share > 0)
+
+
+@pytest.mark.parametrize("clear", ["never", "after the step", "before the backward pass", "to zeros", "elsewhere"])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_gradients_that_are_never_cleared_are_noticed(clear: str, batches: int) -> None:
+    torch.manual_seed(2)
+    inputs, targets = rows(1.3)
+    model = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 4))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    watch = ds.watch(model, optimizer)
+    for _ in range(100):
+        for part in range(batches):
+            chosen = torch.randint(640, (32,))
+            loss = functional.cross_entropy(model(inputs[chosen]), targets[chosen])
+            watch.loss(loss)
+            if clear == "before the backward pass" and part == 0:
+                optimizer.zero_grad()
+            loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        if clear == "elsewhere":
+            torch.optim.SGD(nn.Linear(3, 3).parameters(), 0.1).zero_grad()
+        elif clear in ("after the step", "to zeros"):
+            optimizer.zero_grad(set_to_none=clear == "after the step")
+    with torch.no_grad():
+        watch.evaluation(validation_accuracy=(model(inputs[640:]).argmax(1) == targets[640:]).float().mean())
+    trace = watch.close()
+    is_kept = clear in ("never", "elsewhere")
+    assert trace.facts["network"]["gradients_kept"] is is_kept
+    finding = next((each for each in ds.diagnose(trace) if each.symptom == "uncleared_gradients"), None)
+    assert (finding is not None) == is_kept
+
+
+def opponents(shared: bool) -> ds.Trace:
+    """Train a generator against a critic, or both by one loss."""
+    torch.manual_seed(0)
+    random = torch.Generator().manual_seed(4)
+    maker = nn.Sequential(nn.Linear(4, 16), nn.LeakyReLU(0.2), nn.Linear(16, 2))
+    critic = nn.Sequential(nn.Linear(2, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
+    first, second = (torch.optim.Adam(net.parameters(), 2e-3) for net in (maker, critic))
+    watch = ds.watch(nn.ModuleDict({"maker": maker, "critic": critic}), [second, first])
+    entropy, yes, no = functional.binary_cross_entropy_with_logits, torch.ones(64, 1), torch.zeros(64, 1)
+    for _ in range(200):
+        real, made = 0.3 * torch.randn(64, 2, generator=random) + 2, maker(torch.randn(64, 4, generator=random))
+        first.zero_grad()
+        second.zero_grad()
+        if shared:
+            loss = entropy(critic(made), yes) + made.square().mean()
+            watch.loss(loss)
+            loss.backward()
+            second.step()
+            first.step()
+            continue
+        loss = entropy(critic(real), yes) + entropy(critic(made.detach()), no)
+        watch.loss(loss)
+        loss.backward()
+        second.step()
+        loss = entropy(critic(made), yes)
+        watch.loss(loss)
+        first.zero_grad()
+        loss.backward()
+        first.step()
+    return watch.close()
+
+
+def test_of_opponents_no_loss_has_to_fall() -> None:
+    trace, together = opponents(shared=False), opponents(shared=True)
+    assert "need not fall" in ds.diagnose(trace)[0].sentence
+    assert {each.symptom for each in ds.diagnose(trace).not_run} >= {"diverged", "plateau"} or ds.diagnose(trace).ok
+    assert "moving_target" not in together.facts["network"]
+    assert trace.facts["network"]["gradients_kept"] is False
+
+
+def test_layers_that_begin_to_learn_later_stand_before_those_behind_them() -> None:
+    torch.manual_seed(0)
+    inputs, targets = rows(1.3)
+    model = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 4))
+    model[0].requires_grad_(False)
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    watch = ds.watch(model, optimizer)
+    for step in range(80):
+        if step == 40:
+            model[0].requires_grad_(True)
+        chosen = torch.randint(640, (32,))
+        take_step(watch, optimizer, functional.cross_entropy(model(inputs[chosen]), targets[chosen]))
+    network = watch.close().facts["network"]
+    assert network["layers"] == ["0", "2"]
+    assert network["activations"] == ["relu", "linear"]
+    assert [kernel["depth"] for kernel in network["kernels"]] == [0, 1]
+
+
+def test_states_that_nothing_reads_are_no_growth_of_the_gradient() -> None:
+    """The first state is the output: the gradient by all later ones is 0, and grows by no factor."""
+    torch.manual_seed(0)
+    cell, last = nn.GRUCell(3, 8), nn.Linear(8, 4)
+    model = nn.ModuleDict({"cell": cell, "last": last})
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    watch = ds.watch(model, optimizer)
+    inputs, targets = rows(1.3)
+    for _ in range(40):
+        chosen = torch.randint(640, (32,))
+        state, states = torch.zeros(32, 8), []
+        for part in inputs[chosen].reshape(32, 4, 3).unbind(1):
+            state = cell(part, state)
+            states.append(state)
+        take_step(watch, optimizer, functional.cross_entropy(last(torch.stack(states, 1)[:, 0]), targets[chosen]))
+    trace = watch.close()
+    assert all("per_step" not in entry for entry in trace.facts["network"]["nested"])
+    assert "exploding_gradients" not in ds.diagnose(trace)

@@ -304,8 +304,8 @@ def _of_fixed_target(evidence: TrainingEvidence, result: Finding | NotRun | None
 
 
 def _moving_target(evidence: TrainingEvidence) -> str:
-    """Return why the loss of a log need not fall; empty where it should."""
-    target = evidence.log.get("moving_target")
+    """Return why the loss need not fall; empty where it should."""
+    target = evidence.log.get("moving_target") or evidence.network.get("moving_target")
     return f"the loss of {target} need not fall" if target else ""
 
 

@@ -373,6 +373,7 @@ def _network_facts(model: Model, loss: Plain, kind: str, metric: str, inside: Pl
         "metric": metric,
         "normalised": model.description.get("normalised", False)
         or any(layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])),
+        "gradients_kept": False,
     }
 
 

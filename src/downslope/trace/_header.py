@@ -397,10 +397,10 @@ _FACTS: Mapping[str, Kind] = {
         **dict.fromkeys(("shuffled_score", "shuffled_deviation"), _NUMBER),
     },
     "network": {
-        **dict.fromkeys(("metric", "kind", "output"), _TEXT),
+        **dict.fromkeys(("metric", "kind", "output", "moving_target"), _TEXT),
         **dict.fromkeys(("activations", "layers", "skipped", "cut_off", "held", "not_stepped"), _TEXTS),
         **dict.fromkeys(("normalised", "inferred", "mixed_precision", "statistics_move"), _FLAG),
-        **dict.fromkeys(("evaluated_as_trained", "trained_as_evaluated"), _FLAG),
+        **dict.fromkeys(("evaluated_as_trained", "trained_as_evaluated", "gradients_kept"), _FLAG),
         **dict.fromkeys(("dropout", "normalised_over"), _NUMBERS),
         "output_bounds": (optional(is_list_of(optional(is_number))), "a list of two numbers or None"),
         "l2": _NUMBER,

@@ -163,6 +163,8 @@ class NetworkFacts(TypedDict, total=False):
     not_stepped: Annotated[Sequence[str] | None, "the parts that the method was not given"]
     evaluated_as_trained: Annotated[bool | None, "whether each evaluation that was seen was in training mode"]
     trained_as_evaluated: Annotated[bool | None, "whether the last step was in evaluation mode, but not the first"]
+    gradients_kept: Annotated[bool | None, "whether each backward pass added to the gradient of the step before"]
+    moving_target: Annotated[str, "what has a loss that need not fall; not set where it should fall"]
     statistics_move: Annotated[bool | None, "whether running statistics depend on the batches; None without any"]
 
 

@@ -62,6 +62,7 @@ from downslope.diagnosis.checks._training_end import (
 )
 from downslope.diagnosis.checks._training_rate import training_rate_too_large, training_rate_too_small
 from downslope.diagnosis.checks._unbounded import pole, unbounded
+from downslope.diagnosis.checks._uncleared import uncleared_gradients
 from downslope.diagnosis.checks._vanishing import vanishing_gradients
 
 DESCENT_CHECKS = by_cause(
@@ -113,6 +114,7 @@ TRAINING_CHECKS = by_cause(
     training_not_finite,
     training_rate_too_large,
     training_rate_too_small,
+    uncleared_gradients,
     unscaled_inputs,
     unscaled_targets,
     unshared_output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from downslope.watching.torch._model import Parts, dropouts
 
 _FEWEST_ROUNDS = 3  # a factor per round of a loop is fitted through as many
 _LEAST = 1e-38
+_SURE = 6  # standard errors of the share of zeros in a mask
 _TAKES: dict[str, str] = dict.fromkeys((SQUARED, ABSOLUTE, HUBER), "numbers")
 
 
@@ -35,6 +37,8 @@ def network_facts(
         before: the facts so far: what is measured once stays.
     """
     for sight in sights:
+        # Where a part begins to learn later, layers join, and those behind them are no longer the first.
+        is_grown = any(layer.name not in layers for layer in sight.layers)
         for index, layer in enumerate(sight.layers):
             positions = sight.positions[index] if index < len(sight.positions) else None
             known = {
@@ -47,9 +51,9 @@ def network_facts(
                 "positions": positions,
                 **layer.order,
             }
-            layers.setdefault(layer.name, {"activation": layer.activation, "kernel": known})
-    # The layers of the first look stand for all in forward order; later ones come behind.
-    names = list(layers)
+            if is_grown or layer.name not in layers:
+                layers[layer.name] = {"activation": layer.activation, "kernel": known}
+    names = merged(before.get("layers", ()), *([layer.name for layer in sight.layers] for sight in sights))
     sight = sights[0]
     facts: dict[str, Any] = {
         "layers": names,
@@ -59,7 +63,7 @@ def network_facts(
         "parameters": parts.size,
         "normalised": any(each.normalised for each in sights),
         "normalised_over": [count for each in sights for count in each.normalised_over],
-        "dropout": list(dropouts(model)),
+        "dropout": list(dropouts(model)) or before.get("dropout") or [],
         "statistics_move": _statistics_move(model),
         **_kind(sight.ending),
         **sight.ending.facts,
@@ -101,6 +105,32 @@ def _loss_facts(ending: LossEnding) -> dict[str, Any]:
     return known
 
 
+def merged(first: Sequence[str], *others: Sequence[str]) -> list[str]:
+    """Return all names once, each new one behind the one that it comes after."""
+    names = list(first)
+    for other in others:
+        for before, name in itertools.pairwise(["", *other]):
+            if name not in names:
+                names.insert(names.index(before) + 1 if before in names else 0, name)
+    return names
+
+
+def dropped(sights: Sequence[Sight]) -> list[float]:
+    """Return the share of units that each random mask drops, where it is written as a function.
+
+    A mask has two values, 0 and 1/(1 − p), and as many zeros as chance p makes of them.
+    """
+    shares = []
+    for mask in (mask for sight in sights for mask in sight.masks):
+        top, zeros, others = (float(number) for number in mask.numbers)
+        if not (top > 1 and 0 < zeros < 1 and others == 0):
+            continue
+        share = 1 - 1 / top
+        if abs(zeros - share) < _SURE * math.sqrt(share * (1 - share) / mask.size):
+            shares.append(share)
+    return shares
+
+
 def _statistics_move(model: Module) -> bool | None:
     """Tell whether running statistics depend on the batches; None without any."""
     momenta = [
@@ -114,6 +144,8 @@ def _statistics_move(model: Module) -> bool | None:
 def _with_factors(entry: Mapping[str, Any], sight: Sight) -> dict[str, Any]:
     """Return the facts on a loop, with how much of the gradient is left a round earlier, and at the first."""
     norms = [float(norm) for leaf in entry["leaves"] for norm in sight.rounds.get(leaf, ())]
+    # Of rounds whose state nothing reads, such as the last ones where the first state is the output, it is 0.
+    norms = list(itertools.dropwhile(lambda norm: norm == 0, norms))
     if len(norms) < _FEWEST_ROUNDS or not all(map(math.isfinite, norms)) or max(norms) <= 0:
         return dict(entry)
     # They arrive in the order of the backward pass: the last round first.

@@ -30,7 +30,7 @@ from downslope.watching.torch._graph import (
     values_of_norm,
 )
 from downslope.watching.torch._library import Node, Tensor, torch
-from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS, applied, where
+from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS, Mask, applied, masks_of, where
 from downslope.watching.torch._scores import score_of
 
 COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
@@ -62,6 +62,7 @@ class Sight:
         normalised_over: the number of values behind each batch statistic.
         examples: rows of the batch; None where they are not known.
         unread: parts that only operations use that are not known, and the name of one of these.
+        masks: factors that may be random masks, of the first look at a graph.
         inner: the inner products of the gradients of the examples, as far as dense layers go; or None.
     """
 
@@ -84,6 +85,7 @@ class Sight:
     positions: list[int | None] = field(default_factory=list)
     examples: int | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
+    masks: list[Mask] = field(default_factory=list)
     inner: Tensor | None = None
     nodes: tuple[Node, ...] = ()
     layout: GraphLayout | None = None
@@ -158,6 +160,7 @@ def look(
         if len(inputs) == 1 and len(inputs[0]) != sight.examples:
             sight.recalls = None  # of words or pixels, whose order says nothing, and some of which are never likeliest
         _take_inputs(sight, graph, parts, rows, inputs)
+        sight.masks = masks_of(graph.nodes) if graph.layout is None else []
     sight.nodes, sight.layout = graph.nodes, layout
     sight.listen = lambda: _listen(sight, graph, shapes, noise)
     return sight

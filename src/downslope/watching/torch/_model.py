@@ -148,6 +148,15 @@ class Parts:
             each[number] = norm.to(like.device)
         return torch.stack(each)
 
+    def gradient_versions(self) -> dict[str, int]:
+        """Return of a part of each optimizer the version of its gradient, which changes when that is cleared."""
+        versions = {}
+        for numbers in self._of.values():
+            number = next((number for number in numbers if self.tensors[number].grad is not None), None)
+            if number is not None:
+                versions[self.labels[number]] = self.tensors[number].grad._version  # type: ignore[union-attr]
+        return versions
+
     def rate(self, optimizer: Optimizer) -> Any:
         """Return the learning rate of the group with the most weights."""
         groups = optimizer.param_groups

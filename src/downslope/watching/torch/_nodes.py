@@ -6,7 +6,7 @@ A name that is not here is no error: what it does stays unknown.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from downslope.watching.torch._library import Node, Tensor, torch
@@ -74,6 +74,7 @@ REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", 
 ROOTS = ("Rsqrt", "Sqrt", "Pow", "LinalgVectorNorm", "Norm", "Std", "StdMean")
 LOOKED_UP = ("Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather")
 TABLES = frozenset({"EmbeddingBackward0", "EmbeddingBagBackward0"})
+_FEWEST_FACTORS = 64  # of a mask
 UNROLLED = 3  # uses of a kernel in a chain from which on it is a loop
 
 
@@ -173,3 +174,34 @@ def applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Tens
         return results, torch.ne(results, z, out=torch.empty_like(z))
     results = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
     return (results[name](z), None) if name in results else (z, None)
+
+
+class Mask(NamedTuple):
+    """Factors that a product without a gradient of theirs keeps.
+
+    Args:
+        numbers: the largest, the share of zeros, and that of numbers that are neither; shape (3,).
+        size: how many numbers these are.
+    """
+
+    numbers: Tensor
+    size: int
+
+
+def masks_of(nodes: Iterable[Node]) -> list[Mask]:
+    """Return the factors of products that may be random masks: on the CPU these are numbers like any other."""
+    masks = []
+    for node in nodes:
+        if name_of(node) == "NativeDropoutBackward0":
+            kept = torch.tensor([1 / (1 - node._saved_p), node._saved_p, 0.0])
+            masks.append(Mask(kept, 1))
+        if name_of(node) != "MulBackward0" or node.next_functions[1][0] is not None:
+            continue
+        saved = node._saved_other
+        if saved is None or saved.numel() < _FEWEST_FACTORS or not saved.is_floating_point():
+            continue
+        factors = saved.detach()
+        top = factors.max()
+        zeros, others = (factors == 0).float().mean(), ((factors != 0) & (factors != top)).float().mean()
+        masks.append(Mask(torch.stack([top.float(), zeros, others]), factors.numel()))
+    return masks

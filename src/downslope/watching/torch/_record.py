@@ -13,7 +13,7 @@ from downslope.trace import Spectrum
 from downslope.watching._rows import WatchedRows
 from downslope.watching._seen import BatchOrder, ClassRecalls, SeenRows, comparable, scores_of_classes
 from downslope.watching.torch._curvature import CurvatureEnds, ends_of
-from downslope.watching.torch._facts import network_facts
+from downslope.watching.torch._facts import dropped, merged, network_facts
 from downslope.watching.torch._library import Module, Tensor, torch
 from downslope.watching.torch._looks import COLUMNS, Sight
 from downslope.watching.torch._model import Parts, rank_and_processes
@@ -236,7 +236,7 @@ class Recorder:
         if not steps:
             return
         seen = [self._of_layers(step) for step in steps]
-        names = _merged([*self._rows.layer_names], *(list(each) for each in seen))
+        names = merged(self._rows.layer_names, *(list(each) for each in seen))
         if names:
             self._rows.name_layers(names)
         columns = (*COLUMNS, _GRADIENT)
@@ -301,6 +301,8 @@ class Recorder:
                     self._rows.measure(step.number, {"noise_scale": noise})
         if looked:
             facts = network_facts(self._model, looked[-1].sights, self._parts, self._layers, self._facts)
+            if not facts["dropout"]:
+                facts["dropout"] = dropped([sight for step in looked for sight in step.sights])
             self._facts |= facts
             sight = looked[-1].sights[0]
             if sight.examples is not None:
@@ -415,13 +417,3 @@ def _host(tensors: Sequence[Tensor]) -> np.ndarray:
 
 def _targets(targets: Tensor) -> np.ndarray:
     return (targets.double() if targets.is_floating_point() else targets).cpu().numpy()
-
-
-def _merged(first: list[str], *others: list[str]) -> list[str]:
-    """Return all names once, each new one behind the one that it comes after."""
-    names = list(first)
-    for other in others:
-        for before, name in itertools.pairwise(["", *other]):
-            if name not in names:
-                names.insert(names.index(before) + 1 if before in names else 0, name)
-    return names

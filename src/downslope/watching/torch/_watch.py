@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from downslope._errors import SettingError, described, in_a_line
@@ -27,6 +27,9 @@ from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 from downslope.watching.torch._looks import Sight, look
 from downslope.watching.torch._model import InputTap, Parts, plan_of, rank_and_processes, scale_of, unwrapped
 from downslope.watching.torch._record import Recorder, StepRecord
+
+_FEWEST_COMPARED = 3
+_ALTERNATING = "optimizers that each follow a loss of their own"
 
 
 class TorchInstrument:
@@ -82,7 +85,7 @@ class TorchInstrument:
         self._seen = SeenRows(most_rows)
         self._recorder = Recorder(self._model, self._parts, rows, self._seen, len(optimizers), self._scaler is not None)
         self._recorder.criterion = criterion
-        self._recorder.modes = lambda: self._tap.modes
+        self._recorder.modes = lambda: {**self._tap.modes, **self._between_steps}
         self._open: StepRecord | None = None
         self._stepped: set[int] = set()
         self._pending: list[StepRecord] = []
@@ -92,6 +95,9 @@ class TorchInstrument:
         self._notes: list[str] = []
         self._has_looks, self._is_closed, self._has_failed = every > 0, False, False
         self._layout: GraphLayout | None = None
+        self._versions: dict[str, int] = {}  # those of the gradients of some parts, after the step before a look
+        self._are_kept: list[bool] = []  # whether gradients of the step before were there as a backward pass began
+        self._alternates = False
         self._stance = Stance(model)
         self._tap = InputTap()
         if not self._stance.is_compiled:
@@ -195,6 +201,8 @@ class TorchInstrument:
             self._open = StepRecord(self._number)
             self._states = getattr(self._scaler, "_per_optimizer_states", None)
             self._open.scale = self._scale_now()
+        elif self._stepped:
+            self._alternates = True  # another loss, after the step of an optimizer and before that of the next
         self._tap.begin_step()
         step: StepRecord = self._open
         cell: list[Tensor] = []
@@ -248,7 +256,32 @@ class TorchInstrument:
             self._curve(step, loss, sight)
         # Only now: what listens must not hear the products above.
         sight.listen()
+        versions = {part: version for part, version in self._versions.items() if part in sight.reached}
+        if versions and not step.losses:
+            loss.register_hook(self._compare_gradients(versions))
         step.sights.append(sight)
+
+    def _compare_gradients(self, versions: Mapping[str, int]) -> Callable[[Any], None]:
+        """Return what tells, as a backward pass begins, whether the gradients of the step before are still there."""
+        own = weakref.ref(self)
+
+        def compare(_: Any) -> None:
+            instrument = own()
+            if instrument is not None:
+                gradients = {part: instrument._parts.by_name[part].grad for part in versions}
+                instrument._are_kept.append(
+                    all(grad is not None and grad._version == versions[part] for part, grad in gradients.items())
+                )
+
+        return compare
+
+    @property
+    def _between_steps(self) -> dict[str, Any]:
+        """The facts on what happens from one step to the next."""
+        known: dict[str, Any] = {"moving_target": _ALTERNATING} if self._alternates else {}
+        if len(self._are_kept) >= _FEWEST_COMPARED:
+            known["gradients_kept"] = all(self._are_kept)
+        return known
 
     def _curve(self, step: StepRecord, loss: Tensor, sight: Sight) -> None:
         """Look at the curvature; where it cannot be measured, it is not tried again."""
@@ -318,6 +351,7 @@ class TorchInstrument:
         self._pending.append(step)
         self._number += 1
         looks = self._is_look(self._number)
+        self._versions = self._parts.gradient_versions() if looks else {}
         self._stance.prepare(looks)
         self._tap.is_wanted = looks and not self._seen.is_full
 
