@@ -1,4 +1,4 @@
-"""PyTorch, imported on first use: whoever watches one of its models has already loaded it."""
+"""PyTorch, imported on first use, when a watched model has already loaded it."""
 
 from __future__ import annotations
 
