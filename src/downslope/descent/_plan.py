@@ -326,6 +326,11 @@ def plan(
         PointError: for a start that does not match the objective.
         ObjectiveError: for anything but a differentiable scalar function.
         FormulaError: for text that cannot be read.
+
+    >>> import downslope as ds
+    >>> steep = ds.plan("x²", {"x": 10}, learning_rate=0.1, steps=200)
+    >>> ds.descend(steep.changed(learning_rate=0.5)).last_step
+    1
     """
     return make_plan(objective, start, choices)
 

@@ -137,7 +137,11 @@ def _again(name: str, from_logits: bool, weights: tuple[float, ...]) -> Loss:
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of the losses."""
+    """Return the names of the losses.
+
+    >>> loss_names()[:2]
+    ('mean squared error', 'mean absolute error')
+    """
     return tuple(_EACH)
 
 

@@ -77,7 +77,11 @@ def activation(name: str) -> Activation:
 
 
 def activation_names() -> tuple[ActivationName, ...]:
-    """Return the names of the activations."""
+    """Return the names of the activations.
+
+    >>> "gelu" in activation_names()
+    True
+    """
     return get_args(ActivationName)
 
 
