@@ -134,7 +134,7 @@ def _name_or_object(how: Method) -> Any:
     return how.name if is_known(how.spec) else how.spec
 
 
-_SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
+_SMALL = 16  # points of up to this size are recorded whole, with every eigenvalue of the Hessian at both ends
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,11 @@ NO_WAY_OUT = 1e-12
 NOISE_FLOORS = 10.0
 # Slope and curvature that fade in step (exponent 1) mark a tail; on |x|ᵖ the exponent is (p−2)/(p−1), 0.9 at p = 11.
 TAIL_EXPONENT = 0.9
-# Steps of less than a billionth of the point's size: it stands.
+# Steps of less than a billionth of the point's size count as no movement.
 STANDS_STILL = 1e-9
 # A slope that is a thousandth of that at the start has faded.
 _FADED_SLOPE = 1e-3
-# A flat bottom is told from a shelf by its order p: x⁴ to x⁸ turn up again on the other side, x³ goes on falling.
+# The order p separates a flat bottom from a shelf: x⁴ to x⁸ rise again on the other side, x³ keeps falling.
 FLAT_MINIMUM_ORDERS = (3.5, 10.0)
 
 
@@ -333,7 +333,7 @@ def _is_slow(evidence: Evidence) -> bool:
     far = evidence.share_left > ARRIVED_BY_TOLERANCE
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
     if evidence.bound is None or evidence.method.scaled:
-        # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
+        # Their steps are as long as the rate, whatever the slope, so the number of steps for the distance counts.
         unfinished = (steps_at_speed(evidence) or 0) > OVERLONG * evidence.last_step
     # On ground that curves downward the slope still grows: short steps now need not stay short.
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1
