@@ -17,7 +17,7 @@ _RELATIONS: tuple[tuple[str, Callable[[float, float], bool]], ...] = (
     (rf"curvatures {_NUMBER} to {_NUMBER}", lambda lowest, highest: 0 < lowest <= highest),
     (rf"keeps {_NUMBER} of its size()", lambda kept, _: kept < 1),
     (rf"grows {_NUMBER}-fold()", lambda grown, _: grown > 1),
-    (rf"can fall by at most {_NUMBER} more()", lambda left, _: left > 0),
+    (rf"can fall by about {_NUMBER} more()", lambda left, _: left > 0),
     (rf"lowered the value by {_NUMBER}()", lambda decrease, _: decrease > 0),
     (rf"the value falls on[^.]*?, by {_NUMBER} at a distance of {_NUMBER}", lambda by, far: by > 0 and far > 0),
     (rf"A step covers only {_NUMBER} of the way()", lambda share, _: share < 0.1),

@@ -23,7 +23,7 @@ _OF_MEDIANS = 1.25  # the standard error of a median over that of a mean
 # A few rows do not show their noise. Then it is that of a usual evaluation, 2 % of the loss, as though three more rows
 # had shown it: a variance with as many degrees of freedom is pooled (Smyth 2004).
 _FEW, _USUAL, _PRIOR = 20, 0.02, 3
-_HALVED = 40  # rows: from this many on, twenty half blocks show noise that lasts for several rows
+_HALVED = 40  # rows, of which twenty half blocks show noise that lasts for several rows
 _SMOOTHED, _DEGREE, _OF_DEVIATION = 16, 4, 1.4826  # rows that show how they hang together around a polynomial
 _CLIPPED, _CORRELATED = 4.0, 0.8  # deviations beyond which a row says no more; the most that is believed of so few
 _ON_THE_WAY = 0.2  # of the fall: rows further above the lowest show the way down, and not the noise

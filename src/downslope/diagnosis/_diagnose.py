@@ -140,11 +140,6 @@ def diagnose(trace: Trace | HasTrace | HasTraces, others: Iterable[Trace | HasTr
 
     Raises:
         SettingError: for something that is no trace and holds none.
-
-    >>> import downslope as ds
-    >>> print(diagnose(ds.descend("x²", {"x": 10}, learning_rate=1.01))[0].sentence)
-    Each step overshoots the valley and lands farther from the bottom than it started: α = 1.01 is above the largest
-    stable rate 1. Try 0.5.
     """
     replicates = getattr(trace, "traces", None)
     if isinstance(replicates, tuple) and replicates:

@@ -23,6 +23,12 @@ _FLAT = 1e-8
 # over the last two decades of the slope, where the leading power has taken over.
 _FADED = 0.1
 _DECADES = (100.0, 10.0, 1.0)
+# A power above 50 is an exponential tail; one close to 2 is a bowl that is a little rounder than a parabola.
+_LEAST_EXPONENT = 0.02
+_LEAST_ORDER = 7 / 3
+# On |x|³, the ground is twice as curved along the way to ten times the slope; half of what theory asks for counts.
+_MORE_CURVED = 1.5
+_STEPS_FOR_FADING = 8.0
 
 
 class EndCurvature:
@@ -239,22 +245,55 @@ class EndCurvature:
     def order(self) -> float | None:
         """The power p if the ground rises as |x|ᵖ along its flattest direction; None if the curvature has not faded.
 
-        Along |x|ᵖ the slope goes as x^(p−1) and the curvature as x^(p−2): between rows, the logarithms of curvature and
-        slope change in the ratio q = (p−2)/(p−1). A limit at infinity, as of exp(x), has q = 1 and p infinite.
+        Along |x|ᵖ the slope g goes as x^(p−1), so that gᵗ with t = 1/(p−1) is a straight line in x: the t at which
+        three rows lie on one line gives p, however far apart they are. A limit at infinity, as of exp(x), has t = 0.
         """
         rows = self._flattest_rows()
         if rows is None:
             return None
         slope, position = rows
-        with np.errstate(all="ignore"):
-            # Secant curvatures between the three rows, at the geometric means of their slopes.
-            curvature = np.abs(np.diff(slope) / np.diff(position))
-            middle = np.sqrt(slope[1:] * slope[:-1])
-            q = np.log(curvature[1] / curvature[0]) / np.log(middle[1] / middle[0])
-        if not math.isfinite(q) or q <= 0.25:
+        gaps = np.diff(position)
+        if not np.all(gaps) or gaps[0] * gaps[1] < 0:
             return None
-        # q = (p−2)/(p−1) solved for p; q → 1 is an exponential tail.
-        return math.inf if q >= 0.98 else float((2 - q) / (1 - q))
+
+        def bend(t: float) -> float:
+            """Return how much steeper the line through the first two rows is than that through the last two."""
+            first, second = np.diff((slope / slope[-1]) ** t) / np.abs(gaps)
+            return float(second - first)
+
+        low, high = _LEAST_EXPONENT, 1.0
+        if not bend(high) > 0:
+            return None
+        if bend(low) >= 0:
+            return math.inf
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if bend(middle) > 0 else (middle, high)
+        order = 1 + 1 / high
+        return order if order > _LEAST_ORDER else None
+
+    @functools.cached_property
+    def has_faded(self) -> bool:
+        """Whether the ground was more curved one decade of the slope ago than in any direction at the end.
+
+        On a quadratic, the secant curvature Δg·Δx/‖Δx‖² lies between the lowest and the highest eigenvalue. Where it
+        exceeds the highest, curvature fades toward the flat point, as on x³ + y³, and does not show what lies beyond.
+        Over k Newton steps, the secant curvature of |x|ᵖ is at least k/4 times that at the end, and that of a bowl does
+        not grow with k, which is a million before the last step of a superlinear method.
+        """
+        trace, way = self._trace, self.newton_length
+        if trace.gradients is None or trace.coordinates is None or not way or self.highest is None:
+            return False
+        earlier = np.flatnonzero(np.linalg.norm(trace.gradients, axis=1) >= _DECADES[1] * self.gradient_norm)
+        if not len(earlier) or not self.gradient_norm > self.gradient_rounding:
+            return False
+        row = int(earlier[-1])
+        moved = trace.coordinates[row] - trace.coordinates[-1]
+        squared = float(moved @ moved)
+        if not (math.isfinite(way) and 0 < squared < math.inf):
+            return False
+        secant = float((trace.gradients[row] - trace.gradients[-1]) @ moved) / squared
+        return secant > max(_MORE_CURVED, math.sqrt(squared) / way / _STEPS_FOR_FADING) * self.highest
 
     def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return slope and position along the flattest direction, for slopes of 100, 10 and 1 times that of the end."""

@@ -55,12 +55,12 @@ NO_WAY_OUT = 1e-12
 NOISE_FLOORS = 10.0
 # Slope and curvature that fade in step (exponent 1) mark a tail; on |x|ᵖ the exponent is (p−2)/(p−1), 0.9 at p = 11.
 TAIL_EXPONENT = 0.9
-# Steps of less than a billionth of the point's size count as no movement.
+# Steps of less than a billionth of the point's size: it stands.
 STANDS_STILL = 1e-9
 # A slope that is a thousandth of that at the start has faded.
 _FADED_SLOPE = 1e-3
-# The order p separates a flat bottom from a shelf: x⁴ to x⁸ rise again on the other side, x³ keeps falling.
-FLAT_MINIMUM_ORDERS = (3.5, 10.0)
+# A flat bottom is told from a shelf by its order p: x⁴ to x⁸ turn up again on the other side, x³ and x⁵ go on falling.
+HIGHEST_FLAT_ORDER = 10.0
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,9 @@ def _kind(evidence: Evidence) -> EndState | None:
         return EndState.AT_SADDLE if end.curves_up else EndState.AT_MAXIMUM
     if not end.curves_up:
         return EndState.FLAT
-    low, high = FLAT_MINIMUM_ORDERS
-    return EndState.AT_MINIMUM if end.order is None or low <= end.order <= high else EndState.FLAT
+    if end.order is None:
+        return EndState.FLAT if end.has_faded else EndState.AT_MINIMUM
+    return EndState.AT_MINIMUM if end.order <= HIGHEST_FLAT_ORDER and round(end.order) % 2 == 0 else EndState.FLAT
 
 
 def _kind_of_falling(evidence: Evidence, around: Surroundings, fall: Fall) -> EndState:
@@ -333,7 +334,7 @@ def _is_slow(evidence: Evidence) -> bool:
     far = evidence.share_left > ARRIVED_BY_TOLERANCE
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
     if evidence.bound is None or evidence.method.scaled:
-        # Their steps are as long as the rate, whatever the slope, so the number of steps for the distance counts.
+        # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
         unfinished = (steps_at_speed(evidence) or 0) > OVERLONG * evidence.last_step
     # On ground that curves downward the slope still grows: short steps now need not stay short.
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1

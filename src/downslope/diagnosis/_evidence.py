@@ -246,7 +246,7 @@ class Evidence:
         if self.is_noisy:
             return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
         late, middle = self.envelope
-        # Rounding alone may raise a value that no longer changes.
+        # Rounding alone may lift a value that stands still.
         margin = 64 * self.end.epsilon * max(abs(late), abs(middle))
         if not late > middle:
             return bool(self.value[-1] > self.value[0] + margin)

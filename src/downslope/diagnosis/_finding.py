@@ -29,7 +29,7 @@ DIGITS = 4  # of the numbers in a sentence
 # Numbers nearer to each other than this are equal but for rounding, and may look the same.
 ROUNDING = 1e-9
 _LONG = 10_000_000  # whole numbers from here on are rounded
-# Evidence that readers compare: whether one rate is above or below another decides the verdict.
+# Evidence that is read side by side: whether a rate lies above or below another decides the verdict.
 _RATES = ("learning_rate", "largest_stable_rate", "best_rate")
 _FACTORS = ("predicted_contraction", "observed_contraction", "stability")
 

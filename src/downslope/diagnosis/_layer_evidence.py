@@ -17,7 +17,7 @@ import numpy as np
 from downslope._types import Columns, Plain
 from downslope.trace import Trace, median_over_looks
 
-# The last quarter of the records counts as the end, the first tenth as the beginning.
+# The last quarter of the looks stands for the end, the first tenth for the beginning.
 _LATE, _EARLY = 4, 10
 _FEWEST = 3  # depths through which a factor per layer is fitted
 _LEAST = 1e-37  # keeps what underflows in float32 finite

@@ -70,7 +70,7 @@ def _foreseen(evidence: Evidence) -> float | None:
         return by_modes
     if (evidence.method.scaled or evidence.bound is None) and evidence.end.is_bowl and _is_steady(evidence):
         steps = None if evidence.falls_ahead else steps_at_speed(evidence)
-        # A step as long as the remaining distance crosses the bottom, so it is not the last one.
+        # A step as long as the way that is left jumps over the bottom: it is not the last one.
         return None if steps is None or steps < 1 else steps
     observed = _by_decay(evidence)
     if observed is None:

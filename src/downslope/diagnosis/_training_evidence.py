@@ -127,7 +127,7 @@ class TrainingEvidence:
         """
         if self.is_held_back:
             return self.last(f"validation_{self.metric}")
-        # If rows were held back, the score on the training rows cannot replace theirs.
+        # Where rows were held back, that of the others does not stand in for theirs.
         return None if self.data.get("validation_rows") else self.training_score
 
     @functools.cached_property
@@ -169,7 +169,7 @@ class TrainingEvidence:
             return tuple(score for score, _ in known)
         pooled = sum(score * rows for score, rows in known) / sum(rows for _, rows in known)
         held, rows = known[0]
-        # The rows that the network is scored on allow what the same learner surely reaches on them.
+        # The same learner on the rows that the network is scored on: what it surely reaches there, they allow.
         sure = held - _SCORE_NOISE * max(share_error(held, rows), self._measured_error or 0.0)
         return (max(pooled, sure) if self.is_held_back else pooled,)
 
@@ -208,7 +208,7 @@ class TrainingEvidence:
         gains = [max(reference - guess, 0.0) for guess in guesses]
         rows = self._rows_of_score
         sizes = (rows,) if rows else (_FEW_ROWS, _MANY_ROWS)
-        # The standard error of a share over this many rows; R² is treated like a share, as it has no simple law.
+        # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
         noises = [_SCORE_NOISE * share_error(self.reference or 0.5, size) for size in sizes]
         return max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
 

@@ -31,7 +31,7 @@ def bottleneck(evidence: TrainingEvidence) -> Finding | None:
     inside = evidence.inside
     outputs, features = inside.output_width, _inputs(evidence)
     needed = max(_ENOUGH, math.ceil(math.log2(max(outputs, 1))) if math.isfinite(outputs) else 0)
-    # Only a layer that is on every path can be a bottleneck.
+    # Only what lies on every path can hold anything up.
     narrow = [
         int(index)
         for index in evidence.hidden

@@ -90,4 +90,4 @@ def _curvatures(evidence: Evidence) -> str:
 def _left(evidence: Evidence) -> str:
     """Return the clause on the remaining decrease, if it exceeds rounding."""
     left = evidence.end.remaining_decrease
-    return f", and the value can fall by at most {number(left)} more" if left and math.isfinite(left) else ""
+    return f", and the value can fall by about {number(left)} more" if left and math.isfinite(left) else ""

@@ -62,7 +62,7 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
     cut = {str(name) for name in evidence.network.get("cut_off") or ()}
     silent = [name for name, is_silent in zip(names, without, strict=True) if is_silent]
     still = [name for name, stays, is_silent in zip(names, unmoved, without, strict=True) if stays and not is_silent]
-    # Units that pass nothing have their own symptom, of which the gradient of 0 is a consequence.
+    # What lets nothing pass at all has a name of its own; the gradient of 0 is what follows.
     held = {str(name) for name in evidence.network.get("held") or ()}
     if silent and not (cut | held).intersection(silent):
         if _is_dead(evidence) or _has_zero_kernel(evidence) or 1 in (evidence.network.get("normalised_over") or ()):

@@ -71,6 +71,11 @@ def _sentence(evidence: Evidence) -> str:
             f"Slope and curvature fade together as those of |x| to the power {number(order)}: this may be a shelf "
             "beyond which the value falls on, and not a minimum."
         )
+    if order is None and end.has_faded:
+        return (
+            f"{_slope(evidence)} and the curvature fades with it, so that neither tells a flat minimum from a saddle "
+            f"or a shelf beyond which the value falls on. {_moved(evidence)}"
+        )
     if end.is_level and end.gradient_norm > 0:
         value = float(evidence.value[-1])
         return (

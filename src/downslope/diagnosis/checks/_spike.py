@@ -135,7 +135,7 @@ def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndar
     over = evidence.loss[size:] - middle[row]
     after, just_before = over[row + 1 :], over[max(row - _RISING, 0) : row]
     if not np.any(after < leap[row] / 2) and (len(after) > _SOON or np.any(just_before > leap[row] / 2)):
-        return False  # it stays up there, or had been rising: a rising loss has its own symptom
+        return False  # it stays up there, or had been rising: the loss rises, which has a name of its own
     if leap[row] > (_ALONE - 1) * abs(middle[row]) or evidence.log.get("means_of", 1) >= _MEAN_OF:
         return True
     if row + 1 < len(leap) and leap[row + 1] > leap[row] / 2:

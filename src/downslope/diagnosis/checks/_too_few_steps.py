@@ -42,7 +42,7 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if evidence.trace.outcome is Outcome.RUNNING and planned is not None and planned > evidence.last_step + 1:
         return NotRun(TOO_FEW_STEPS.key, f"the run has not ended: {evidence.last_step} of {planned} steps")
     if evidence.falls_short and evidence.score is None and reach_of(evidence) is None:
-        return None  # it has hardly moved at all, which has its own symptom
+        return None  # it has hardly moved at all, which has a name of its own
     if evidence.network.get("l2") and not is_known("metrics.training_loss", evidence.trace):
         # The loss of a step holds the penalty, which may fall for long after that of the rows.
         return NotRun(TOO_FEW_STEPS.key, lacking(("metrics.training_loss",), evidence.trace) or "")

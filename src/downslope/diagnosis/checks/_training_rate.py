@@ -199,7 +199,7 @@ def reach_of(evidence: TrainingEvidence) -> float | None:
     updates, norms = evidence.trace.part_columns.get("update_norm"), evidence.trace.part_columns.get("parameter_norm")
     if updates is None or norms is None or not len(updates) or not evidence.last_step:
         return None
-    # If a run ended before its second record, the first step represents all.
+    # Of a run that was over before its second look the first step stands for all.
     lengths = np.sqrt(np.sum(np.asarray(updates, float) ** 2, axis=1))
     lengths = lengths[np.isfinite(lengths)]
     size = float(np.sqrt(np.sum(np.asarray(norms, float)[0] ** 2)))
