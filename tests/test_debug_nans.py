@@ -29,7 +29,7 @@ def quartic(point):
 
 
 @pytest.mark.parametrize("method", ["gradient descent", "adam"])
-def test_a_descent_that_runs_away_ends_as_not_finite(method: str) -> None:
+def test_descents(method: str) -> None:
     goal = "x⁴ + y⁴" if method == "gradient descent" else "ln(x) + ln(y)"
     trace = ds.descend(goal, START, method=method, **AWAY)
     assert trace.outcome is ds.Outcome.NOT_FINITE
@@ -43,7 +43,7 @@ def test_functions_in_float32_and_every_other_record() -> None:
         assert trace.outcome is ds.Outcome.NOT_FINITE
 
 
-def test_a_training_that_runs_away_ends_as_not_finite() -> None:
+def test_trainings() -> None:
     rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
     training = ds.train([ds.Dense(3, "relu"), ds.Dense(1)], (rows, rows.sum(1) * 1e6), method="sgd", **AWAY)
     assert training.trace.outcome is ds.Outcome.NOT_FINITE

@@ -96,8 +96,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Three more read logs: layouts of tables and of rows, folders of DVCLive, and losses that need not fall.
     # Checks are not counted: a symptom is a file of its own, and there may be as many as there are faults.
     checks = [name for name in lines if name.startswith("downslope.diagnosis.checks._")]
-    # A fit searches the rates of waves by a periodogram.
-    assert len(lines) - len(checks) <= 465
+    # A fit searches the rates of waves by a periodogram. One holds the forms of formulas that keep their digits.
+    assert len(lines) - len(checks) <= 466
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -63,7 +63,7 @@ SMOOTH = [
 
 
 @pytest.mark.parametrize(("text", "kind", "isolated"), SMOOTH)
-def test_smooth_functions_have_their_kind(text: str, kind: str, isolated: bool | None) -> None:
+def test_smooth_ground(text: str, kind: str, isolated: bool | None) -> None:
     judgement = judge(surface(text, is_smooth=True), np.zeros(2))
     assert (judgement.kind, judgement.smoothness) == (kind, "smooth")
     assert judgement.isolated is isolated
@@ -81,7 +81,7 @@ def test_one_variable_at_every_scale_and_offset(text: str, kind: str, offset: fl
 
 @pytest.mark.parametrize("turn", [0.1, 0.7, 2.0])
 @pytest.mark.parametrize(("text", "kind"), [("u**2 - v**4", "saddle"), ("(u**2 - v)*(u**2 - 3*v)", "saddle")])
-def test_rotated_functions_keep_their_kind(text: str, kind: str, turn: float) -> None:
+def test_turned_ground(text: str, kind: str, turn: float) -> None:
     text = text.replace("u", f"({np.cos(turn)}*x + {np.sin(turn)}*y)").replace(
         "v", f"({np.cos(turn)}*y - {np.sin(turn)}*x)"
     )
@@ -131,7 +131,7 @@ ROUGH = [
 
 
 @pytest.mark.parametrize(("text", "at", "kind", "smoothness"), ROUGH)
-def test_rough_functions_have_their_kind_and_smoothness(text: str, at: float, kind: str, smoothness: str) -> None:
+def test_rough_ground(text: str, at: float, kind: str, smoothness: str) -> None:
     judgement = judge(surface(text, "x"), np.array([at]))
     assert (judgement.kind, judgement.smoothness) == (kind, smoothness)
 

@@ -15,7 +15,7 @@ _HEADING = re.compile(
 _QUOTIENT = re.compile(r"^\s*(?P<plain>.*?\S)\s+/\s*(?P<unit>\S.*?)\s*$")
 _IN = re.compile(r"^\s*(?P<plain>.*?\S)\s+in\s+(?P<unit>[^\W\d]\S{0,11}|[°µμ%]\S{0,11})\s*$")  # Zeit in s
 _COMMA = re.compile(r"^\s*(?P<plain>.*?\S),\s+(?P<unit>\S.*?)\s*$")
-# The letters of names in formulas, as a class of characters. π is a constant; ª and º are no letters of a name.
+# Of which formulas make words, in a class of characters. π is a constant of its own; ª and º are no letters of a name.
 LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿĀ-žА-яЁё"
 # With the digits and subscripts that may follow the first letter.
 _WORD = re.compile(rf"[{LETTERS}][{LETTERS}0-9_½₀-₉ₐ-ₜᵢ-ᵪⱼ]*(?:_\{{[^{{}}`]*\}})*\'*")

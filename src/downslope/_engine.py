@@ -119,7 +119,7 @@ def _without_alarms(module: ModuleType, width: AbstractContextManager[None]) -> 
 # Compiled programs are kept for a structure: what an objective computes, without the data that it computes it of. So a
 # copy of an objective, in this process or in another, shares its programs, and none of them keeps a table alive. The
 # structure of a formula or of a network of our own layers holds nothing of the user's, and the last ones stay for
-# another run. The one for a user's function lives as long as the objectives that have it.
+# another run. That of a function of the user's lives as long as the objectives that have it.
 
 
 class Structure:

@@ -84,7 +84,7 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-# Polars reads files that may be damaged: all its errors become one of ours, and its own messages are suppressed.
+# Files that Polars reads although they may be damaged: one error for whatever it raises, and no message of its own.
 
 
 _LONGEST = 200  # letters of what Polars says

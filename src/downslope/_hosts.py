@@ -80,7 +80,7 @@ def join_hosts(coordinator: str | None = None, hosts: int | None = None, number:
         module.config.update("jax_cpu_collectives_implementation", "gloo")
     # JAX would note SIGTERM and do nothing about it; so it ends this process, and by its connection all others.
     module.config.update("jax_enable_preemption_service", False)
-    # Processes that end early wait in JAX's shutdown for the others, one of which may run for hours.
+    # Processes that end early wait in JAX's shutdown for the others, of which one may go on for hours.
     module.distributed.initialize(
         service, hosts, number, initialization_timeout=int(_WAIT), shutdown_timeout_seconds=_SHUTDOWN, **bind
     )
@@ -102,7 +102,7 @@ def _has_computed() -> bool:
         from jax._src import xla_bridge  # pyright: ignore[reportPrivateImportUsage] - nothing public tells
 
         return bool(xla_bridge.backends_are_initialized())
-    except (ImportError, AttributeError):  # JAX has moved it, and raises an error of its own
+    except (ImportError, AttributeError):  # JAX has moved it, and refuses by an error of its own
         return False
 
 
@@ -159,7 +159,7 @@ def meeting_of(environment: Mapping[str, str]) -> Meeting:
     >>> meeting_of({"JAX_COORDINATOR_ADDRESS": "node1:5600", "JAX_NUM_PROCESSES": "4", "JOB_COMPLETION_INDEX": "2"})
     Meeting(coordinator='node1:5600', hosts=4, number=2)
     """
-    # Outside of a job step, a script of SLURM is a single process, however many tasks were reserved.
+    # Without a step of its own, a script of SLURM is one process, whatever was reserved for it.
     slurm = ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS") if "SLURM_STEP_NODELIST" in environment else ()
     hosts = _first(environment, "JAX_NUM_PROCESSES", *slurm, "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
     number = _first(

@@ -194,7 +194,7 @@ def end_now(code: int) -> None:
     os._exit(code)
 
 
-# Each process sends its number to process 0, which answers with the address of JAX's service once all have joined.
+# How processes meet: each tells process 0 its number, and is told where JAX's service listens once all have come.
 
 
 def gather(address: tuple[str, int], number: int, hosts: int, wait: float) -> tuple[Peers, str]:

@@ -82,7 +82,7 @@ class ProgramFolder:
         value, seal = content[:-_SEAL], content[-_SEAL:]
         if seal == _seal(key, value):
             return value
-        # A damaged seal looks like a missing one, so an entry that has the frame of ours counts as damaged.
+        # A damaged seal cannot be told from a missing one: what has its frame was written here.
         if self._private or seal.startswith(_FRAME) or not _decompresses(content):
             return None
         return content

@@ -19,7 +19,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_command_prints_the_passes_and_writes_the_graph(capsys, desk: Path, houses: str) -> None:
+def test_the_command(capsys, desk: Path, houses: str) -> None:
     assert run([*WORDS, "--plot", "deep/neuron.svg"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("Read as  L = (y - sigmoid(w·x + b))²")
@@ -53,7 +53,7 @@ def test_the_command_as_json(capsys, desk: Path) -> None:
         (["backprop", "mean(x×size)", "--at", "x=1", "--data", "nowhere.csv"], "no file"),
     ],
 )
-def test_wrong_commands_end_with_code_2_and_one_message(capsys, desk: Path, words: list[str], told: str) -> None:
+def test_bad_commands(capsys, desk: Path, words: list[str], told: str) -> None:
     assert run(words) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -21,7 +21,7 @@ from downslope.reports._commands import option_words
         ("method=gradient descent,learning_rate=1e-3", {"method": "gradient descent", "learning_rate": 0.001}),
     ],
 )  # fmt: skip
-def test_settings_of_the_first_steps_are_parsed(text: str, told: dict[str, Any]) -> None:
+def test_it_is_read(text: str, told: dict[str, Any]) -> None:
     assert beginning(text) == told
 
 

@@ -36,7 +36,7 @@ def command_in(out: str) -> list[str]:
     return words[1:]
 
 
-def test_a_formula_gets_a_prescription_and_its_command(capsys) -> None:
+def test_a_formula(capsys) -> None:
     code, out, err = said(capsys, "prescribe", *FORMULA)
     assert (code, err) == (0, "")
     assert out.startswith("Found    rate_too_large")

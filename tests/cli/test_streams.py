@@ -201,7 +201,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=settings, errors="replace")
 
 
-def test_closed_and_full_streams_of_the_shell_end_as_they_should() -> None:
+def test_real_streams() -> None:
     """Whole processes: the interpreter's own last flush and typer's own streams take part."""
     lines = ("$D --version >&-", "$D --help >/dev/full", "$D --help 2>&- | head -n 1 >&3", "$D x >&- 2>&-")
     done = shell("exec 3>&1; " + "; ".join(f"{line}; echo $? >&2" for line in lines))

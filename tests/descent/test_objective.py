@@ -59,7 +59,7 @@ def test_bad_tables_are_told_by_row_and_column(tmp_path, text: str, told: str) -
         (["size"], "not list"),
     ],
 )
-def test_tables_that_do_not_fit_the_formula_are_refused(data, told: str) -> None:
+def test_bad_sources(data, told: str) -> None:
     with pytest.raises(ds.DataError, match=told):
         ds.objective(LOSS, data)
 

@@ -108,7 +108,7 @@ def test_rotated_quadratics(bends: list[float], angle: float, scale: float) -> N
         ("sign(x)", 0, "jump"),
     ],
 )
-def test_each_point_has_its_kind(text: str, at, kind: str) -> None:
+def test_kinds(text: str, at, kind: str) -> None:
     assert ds.slope(text, at=at).kind == kind
 
 

@@ -157,7 +157,7 @@ def test_the_whole_of_a_long_valley_is_shown() -> None:
         (lambda: ds.draw.curve(ds.objective(lambda p: p**2)), "needs 1 variable"),
     ],
 )
-def test_points_and_variables_that_do_not_fit_are_refused(picture, told: str) -> None:
+def test_errors(picture, told: str) -> None:
     with pytest.raises(ds.PointError, match=told):
         picture()
 
@@ -199,7 +199,7 @@ def test_every_racer_is_seen_and_steps_are_steps() -> None:
     np.testing.assert_array_equal(shown[:, 0], race["adam"].columns["step"][: len(shown)])
 
 
-def test_a_race_without_any_step_can_be_drawn() -> None:
+def test_a_race_that_nobody_begins_can_be_looked_at() -> None:
     race = ds.compare("ln(x)", {"x": -1}, ["gradient descent", "adam"], steps=20)
     ds.draw.race(race)[0].figure.canvas.draw()
 

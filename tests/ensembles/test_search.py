@@ -71,7 +71,7 @@ def test_evidence_is_rounds_that_ended_at_the_lowest():
     assert found.evaluations_to_best <= found.evaluations
 
 
-def test_a_search_stops_at_each_of_its_limits():
+def test_limits_hold():
     counted = ds.search(*QUARTIC, confirmations=0, evaluations=3000)
     assert counted.stopped == "evaluations"
     assert counted.evaluations <= 3000
@@ -178,7 +178,7 @@ def test_limits_that_make_no_sense(choices, told):
         ds.search(*QUARTIC, **choices)
 
 
-def test_a_search_reports_the_lowest_value_as_text_and_json():
+def test_the_report():
     found = ds.search(*QUARTIC)
     assert "The lowest value found is −5.444192067 at x = −1.473." in str(found)
     assert json.loads(json.dumps(found.as_dict()))["stopped"] == "evidence"

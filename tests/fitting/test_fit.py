@@ -161,7 +161,7 @@ def test_columns_of_a_millionth_and_a_million_in_one_formula():
     assert found.findings.ok
 
 
-def test_column_names_bounds_and_infinite_cells_are_handled():
+def test_small_services():
     x = decay()["x"]
     columns = {"x": x, "y": 3 * np.exp(-((x - 4) ** 2) / 8), "sigma_y": np.full(40, 0.1)}
     text = "y = a e^(-(x - mu)²/(2 sigma²))"

@@ -117,7 +117,7 @@ def test_a_line_of_them_is_one_and_says_so() -> None:
         ("+".join(f"x{i}" for i in range(9)), {f"x{i}": (0, 1) for i in range(9)}, ds.FormulaError),
     ],
 )
-def test_wrong_arguments_of_critical_points_are_refused(text: str, bounds, error) -> None:
+def test_errors(text: str, bounds, error) -> None:
     with pytest.raises(error):
         ds.critical_points(text, bounds=bounds)
 

@@ -368,6 +368,6 @@ def test_units_that_do_not_fit_show_both() -> None:
         ("f(long) = long²", "lomg", "did you mean long"),
     ],
 )
-def test_formulas_without_the_derivative_are_refused(text: str, by: str | None, told: str) -> None:
+def test_errors(text: str, by: str | None, told: str) -> None:
     with pytest.raises(ds.FormulaError, match=told):
         ds.derive(text, by)

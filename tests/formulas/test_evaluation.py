@@ -13,7 +13,7 @@ import pytest
 from downslope._engine import double_precision, jax
 from downslope._errors import FormulaError, PointError
 from downslope.formulas import ARRAYS, Formula, NumericFormula, evaluate, formula, jax_functions, numpy_functions
-from downslope.formulas.expressions import FUNCTIONS, SELECTIONS
+from downslope.formulas.expressions import FUNCTIONS, SELECTIONS, STABLE
 
 _DATA = Path(__file__).parents[1] / "data"
 _PUBLISHED = json.loads((_DATA / "functions.json").read_text(encoding="utf-8"))["functions"]
@@ -154,4 +154,4 @@ def test_a_point_with_wrong_names_is_refused() -> None:
 
 
 def test_every_function_is_computed_by_both() -> None:
-    assert set(numpy_functions()) == set(jax_functions()) == {*FUNCTIONS, *SELECTIONS}
+    assert set(numpy_functions()) == set(jax_functions()) == {*FUNCTIONS, *SELECTIONS, *STABLE}

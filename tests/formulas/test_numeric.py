@@ -186,7 +186,7 @@ def test_many_points_over_a_table() -> None:
         assert [np.ravel(entry)[row] for entry in gradient] == pytest.approx(list(alone[1]))
 
 
-def test_derivatives_in_exact_fractions_stay_exact() -> None:
+def test_another_algebra() -> None:
     """Exact fractions: no operation of an algebra of one's own goes through floats."""
     exact = Algebra(number=Fraction, constants={}, function={}.__getitem__)
     value, gradient, hessian = NumericFormula(formula("f(x, y) = x³/3 - 0.1x·y²"), exact).value_gradient_hessian(

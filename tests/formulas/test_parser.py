@@ -80,7 +80,7 @@ def test_the_ten_formulas(text: str) -> None:
         ("[(100 - w×50)² + (200 - w×100)²] / 2", "((100 - w·50)² + (200 - w·100)²)/2"),
     ],
 )
-def test_text_is_read_as_expected(text: str, read_as: str) -> None:
+def test_read_as(text: str, read_as: str) -> None:
     assert formula(text).read_as == read_as
 
 

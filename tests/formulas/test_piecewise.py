@@ -33,7 +33,7 @@ def test_the_first_condition_that_holds_decides() -> None:
     assert np.isnan(Formula(None, ("x",), OPEN_ENDED)(x=-1))
 
 
-def test_pieces_print_as_text_and_latex() -> None:
+def test_printing() -> None:
     assert book(THREE) == "{ln(x) if x > 1, x² if -1 < x ≤ 1, x otherwise}"
     assert latex(OPEN_ENDED) == r"\begin{cases} x & \text{if } x \ge 0 \end{cases}"
 

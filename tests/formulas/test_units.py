@@ -26,11 +26,11 @@ from downslope.formulas._units import check_convertible, factor, parse, unit_pro
         ("point", "°C*minute", "points/(°C·min)"),
     ],
 )
-def test_ratios_of_units_are_written_short(above: str, below: str, short: str) -> None:
+def test_ratios(above: str, below: str, short: str) -> None:
     assert unit_ratio(above, below) == short
 
 
-def test_products_of_units_cancel() -> None:
+def test_products_cancel() -> None:
     assert unit_product("points/minute", "minute/degC") == "points/°C"
 
 

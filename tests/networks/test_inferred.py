@@ -81,7 +81,7 @@ def of_nnx(model):
     return lambda state, inputs: mean_square(nnx.merge(definition, state)(inputs)), state
 
 
-def test_layers_of_an_nnx_model_are_inferred():
+def test_an_nnx_model():
     function, state = of_nnx(Perceptron(nnx.Rngs(0)))
     found = assert_same(function, state, normal(5, 3))
     assert found.layers == ("layers/0", "layers/1", "out")

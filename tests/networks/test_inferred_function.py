@@ -155,7 +155,7 @@ def test_a_walk_inside_a_trace():
     np.testing.assert_allclose(value(params, inputs), function(params, inputs)[0], rtol=1e-6)
 
 
-def test_second_derivatives_pass_through_the_rewritten_function():
+def test_second_derivatives():
     function, params, inputs = plain()
     found = walk(function, params, inputs)
 

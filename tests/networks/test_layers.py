@@ -172,7 +172,7 @@ def test_it_is_diagnosed(run: tuple[ds.Training, Path]) -> None:
     assert "dead_units" in ds.diagnose(dead.trace)
 
 
-def test_dead_units_of_a_custom_layer_are_repaired() -> None:
+def test_it_is_mended() -> None:
     settings = {**TINY, "steps": 60, "learning_rate": 0.01}
     sick = ds.train([Gated(8, "relu", bias=-50.0), ds.Dense(3)], (X, CLASSES), **settings)
     prescription = ds.prescribe(sick, seeds=2, trainings=20, progress=False)

@@ -255,7 +255,7 @@ def test_points_of_many_numbers() -> None:
     ],
     ids=lambda thing: thing if isinstance(thing, str) else "",
 )
-def test_wrong_arguments_of_prescribe_are_refused(thing: Any, choices: dict[str, Any], words: str) -> None:
+def test_bad_input(thing: Any, choices: dict[str, Any], words: str) -> None:
     with pytest.raises(ds.SettingError, match=words):
         ds.prescribe(thing, **choices)
 

@@ -231,7 +231,7 @@ def workbook(sheets: dict[str, list[list[str | float]]]) -> bytes:
     return file.getvalue()
 
 
-def test_a_sheet_is_found_by_its_table_or_chosen_by_name(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_sheets(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.xlsx"
     content = workbook(
         {"About": [["A note"]], "May": [["Run 3"], [], ["x", "y"], [1.0, 2.0], [2.0, 4.0]], "June": [["x"], [9.0]]}

@@ -242,7 +242,7 @@ def _draft(operation: Operation, values: Mapping[str, Any], indices: Mapping[str
 
 def _local(operation: Operation, name: str, values: Mapping[str, Any]) -> np.ndarray:
     """Return the value of an operation's local derivative by an input."""
-    derivative = np.asarray(evaluate(operation.partials[name], values, numpy_functions()), float)
+    derivative = np.asarray(evaluate(operation.stable_partials[name], values, numpy_functions()), float)
     # An entry of a column that is not finite stays: taking limits for single rows would need JAX once a row.
     if derivative.ndim > 0 or np.isfinite(derivative):
         return derivative

@@ -3,7 +3,8 @@
 `jax.make_jaxpr` traces the function to a list of primitive operations. A single pass evaluates them; each equation that
 depends on the point is evaluated by `jax.vjp`, whose pullback the backward pass calls. Nested programs (`jit`,
 `checkpoint`) are inlined. A function with a custom derivative rule stays a single operation, since JAX differentiates
-it by that rule. Values without gradients, such as comparisons and integers, are not nodes.
+it by that rule; tanh and the sigmoid are differentiated in a form that keeps its digits. Values without gradients, such
+as comparisons and integers, are not nodes.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from downslope.backpropagation._notation import (
     printable,
     written,
 )
+from downslope.formulas import jax_functions
 from downslope.programs import called, evaluate, walk
 
 _MOST_NODES = 300
+_STABLE = {"tanh": "tanh", "logistic": "sigmoid"}
 _LONGEST_NAME = 48  # characters of an expression; longer ones are written in terms of their inputs
 
 
@@ -110,7 +113,7 @@ class _ProgramRecorder:
         def function(*moving: Any) -> list[Any]:
             moved = dict(zip(indices, moving, strict=True))
             chosen = [known.value if known.index is None else moved[known.index] for known in operands]
-            return evaluate(equation, chosen)
+            return _evaluated(equation, chosen)
 
         start = [next(known.value for known in operands if known.index == index) for index in indices]
         # vjp evaluates and linearises in one call; operands without a gradient are closed over.
@@ -126,6 +129,14 @@ class _ProgramRecorder:
             self.steps.append(ProgramStep(name, settings, tuple(operands), np.asarray(value), tuple(indices), back))
             results.append(Known(value, len(self.steps) - 1))
         return results
+
+
+def _evaluated(equation: Any, operands: Sequence[Any]) -> list[Any]:
+    """Evaluate an equation in a form that is differentiated without losing digits."""
+    # JAX computes tanh' as 1 - tanh², of which nothing is left beyond 20.
+    stable = _STABLE.get(equation.primitive.name)
+    is_real = not jax().numpy.iscomplexobj(operands[0])
+    return evaluate(equation, operands) if stable is None or not is_real else [jax_functions()[stable](operands[0])]
 
 
 def program_graph(function: Any, name: str, point: Point) -> list[Draft]:

@@ -51,7 +51,7 @@ class Output(io.TextIOBase):
         self._stream = stream
         self._reports = reports
         self._filters = filters
-        self._failure: Exception | None = None  # raised at each call, since Typer ignores it while it probes streams
+        self._failure: Exception | None = None  # raised again at each call, as Typer ignores it where it tries streams
 
     @property
     def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # a property there as well

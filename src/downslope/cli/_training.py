@@ -93,7 +93,7 @@ def train(
 def _joined() -> bool:
     """Join the processes that were started together, if there are several; tell whether this one is the first."""
     if isinstance(sys.stdout, Output):
-        sys.stdout.keep_to_itself()  # joining prints lines that are not JSON
+        sys.stdout.keep_to_itself()  # joining prints lines of its own, which are no JSON
     return join_launched()
 
 

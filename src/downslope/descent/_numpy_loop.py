@@ -271,7 +271,7 @@ def _summary(recipe: Recipe, columns: Mapping[str, np.ndarray]) -> Mapping[str, 
 def _finite_and_square(value: Any, gradient: np.ndarray) -> tuple[bool, float]:
     """Return whether the value and every entry of the gradient are finite, and the square of its norm."""
     square = float(gradient @ gradient)
-    # If the square is finite, so is every entry: ∞ or NaN in any of them would have spread to it.
+    # A square that is finite needs no look at the entries, of which ∞ or NaN would have made it the same.
     return math.isfinite(value) and (math.isfinite(square) or bool(np.isfinite(gradient).all())), square
 
 

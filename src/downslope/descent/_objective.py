@@ -39,6 +39,7 @@ from downslope.formulas import (
     formula,
     jax_functions,
     names_in,
+    stable,
     with_limits,
 )
 from downslope.tables import Table, check_numbers, read_table
@@ -308,7 +309,7 @@ class _FormulaValue:
     formula: Formula
 
     def __call__(self, point: Point, data: Columns) -> Any:
-        tree = with_limits(self.formula.body, frozenset(data)) if data else self.formula.body
+        tree = stable(with_limits(self.formula.body, frozenset(data)) if data else self.formula.body)
         result = evaluate(tree, {**point, **data}, jax_functions())
         # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as
         # large as all entries of the point together, where these are the rows and columns of a grid.

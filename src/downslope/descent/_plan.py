@@ -134,7 +134,7 @@ def _name_or_object(how: Method) -> Any:
     return how.name if is_known(how.spec) else how.spec
 
 
-_SMALL = 16  # points of up to this size are recorded whole, with every eigenvalue of the Hessian at both ends
+_SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
 
 
 @dataclass(frozen=True)
@@ -326,11 +326,6 @@ def plan(
         PointError: for a start that does not match the objective.
         ObjectiveError: for anything but a differentiable scalar function.
         FormulaError: for text that cannot be read.
-
-    >>> import downslope as ds
-    >>> steep = ds.plan("x²", {"x": 10}, learning_rate=0.1, steps=200)
-    >>> ds.descend(steep.changed(learning_rate=0.5)).last_step
-    1
     """
     return make_plan(objective, start, choices)
 

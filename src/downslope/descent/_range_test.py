@@ -22,7 +22,7 @@ from downslope.descent._recipe import Arguments, arguments_of
 from downslope.descent.batches._descent import BatchDescent
 from downslope.trace import Outcome, Spectrum
 
-_FOREVER = 1e30  # a budget so long that every schedule is still at its beginning
+_FOREVER = 1e30  # a budget at which every schedule stands at its beginning
 
 
 @dataclass(frozen=True, eq=False)

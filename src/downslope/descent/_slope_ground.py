@@ -90,14 +90,16 @@ def ground_of(goal: Objective, at: Point) -> Ground:
 
 def _of_formula(goal: Objective, at: Point) -> Ground:
     """Return the ground of a formula, which needs neither JAX nor SymPy."""
-    from downslope.formulas import lengths_within_borders, overflows, surface
+    from downslope.formulas import is_within_borders, lengths_within_borders, overflows, surface
 
     read = goal.formula
     assert read is not None
     # In the order of the point's leaves, by which the caller splits what comes back: b before w.
     read = replace(read, variables=tuple(_tree.part_names(at)))
     flat = np.array([float(at[name]) for name in read.variables])
-    around = surface(read, goal.data)
+    # Values near 0 that are differences of large ones look as rough as their rounding; only a border makes a kink.
+    smooth = None if goal.data or not is_within_borders(read, flat) else True
+    around = surface(read, goal.data, is_smooth=smooth)
     shifts = np.diag(_step(flat))
     ends = around.values(np.concatenate([flat[None], flat + shifts, flat - shifts]))
     size = len(flat)

@@ -132,7 +132,7 @@ def neighbourhood(values: Values, low: float, high: float, centre: float) -> tup
     others = sorted(set(features) - set(within), key=lambda feature: abs(feature - centre))
     shown = [*within, *others[: max(0, _MOST_FEATURES - len(within))]]
     for feature in shown:
-        # The other branch begins behind a pole.
+        # Behind a pole lies the other branch.
         room = (1.0 if feature in poles else 0.5) * max(abs(feature - centre), 0.25 * half)
         if feature < low + 0.5 * room:
             low = feature - room

@@ -145,7 +145,7 @@ def _residuals(axes: Axes, result: Fit | GroupedFit, x: np.ndarray, far: np.ndar
     if sigma is not None:
         axes.set_ylim(-max(2.4, 1.15 * reach), max(2.4, 1.15 * reach))
     elif reach <= _ROUNDING * float(np.ptp(result.measured)):
-        axes.set_ylim(-1, 1)  # differences within rounding count as on the line
+        axes.set_ylim(-1, 1)  # what is but rounding lies on the line
 
 
 def _label(

@@ -146,7 +146,7 @@ def _gradients(axes: Axes, trace: Trace, layer: str, left: np.ndarray, right: np
         if name not in trace.coordinate_names:
             return
         slope = float(trace.gradients[-1, trace.coordinate_names.index(name)])
-        # Lines cross half-way, so their labels are nearer to where each begins.
+        # Lines that cross do so half-way: what is written on them stands nearer to where each begins.
         spot = left[begin] + 0.28 * (right[end] - left[begin])
         box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 0.8}
         text = f"∂ {number(slope, 2)}"

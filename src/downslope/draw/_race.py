@@ -150,7 +150,7 @@ def _values(axes: Axes, name: str, lanes: Mapping[str, Trace]) -> None:
     start = max(max((value[0] for value in values.values()), default=0.0) - floor, np.finfo(float).tiny)
     for (lane, value), look in zip(values.items(), _looks(), strict=False):
         above = value - floor
-        # Values below the bottom leave the picture instead of running along its edge.
+        # What lies below the bottom leaves the picture instead of running along its edge.
         seen = np.clip(np.where(above < 1e4 * start, above, np.nan), 1e-3 * _BOTTOM * start, None)
         axes.plot(lanes[lane].columns["step"][rows[lane]], seen, linewidth=1.8, label=lane, **look)
     axes.set_yscale("log")

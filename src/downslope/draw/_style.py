@@ -137,7 +137,7 @@ def legend(axes: Axes, *, below: bool = False, beside: bool = False) -> None:
     axes.legend(handles, names, frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, **position)
 
 
-# The record of a picture beside its function: what it shows, its caption, its example, its rank.
+# What a picture is, apart from the function that draws it: what it shows, its caption, its example, its rank.
 
 
 Shown = Literal["function", "descent", "training", "fit", "sweep", "race", "multistart", "rate finding", "prescription"]

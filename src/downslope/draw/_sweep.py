@@ -110,7 +110,7 @@ def _chart(axes: Axes, result: Sweep) -> None:
         look: dict[str, Any] = {"color": colour, "markersize": 5, "fillstyle": fill, "zorder": 3}
         if (chosen & drawn).any():
             axes.plot(result.rates[chosen & drawn], heights[chosen & drawn], "o", label=name, **look)
-        # Rates without a finite end are marked above the picture, since they have no height.
+        # Rates without a height stand above the picture: no height is invented for them.
         if (chosen & ~drawn).any():
             rates = result.rates[chosen & ~drawn]
             known = {} if (chosen & drawn).any() else {"label": name}

@@ -31,6 +31,7 @@ _NEWTON = 4  # steps from an end to the bottom; they converge quadratically
 _REACH = 0.01  # of the extent: a longer Newton step might lead into another basin, and is refused
 _SAMPLED = 1024  # points from which the relief is estimated
 _LEVEL, _LEVEL_OF_VALUE = 1e-10, 1e-9  # of the relief and of the value: bottoms nearer in value are equally deep
+_ROUNDINGS, _NEAR_FLAT = 2e-15, 1e-6  # shares of a value that rounding changes, of the extent missed by Newton's steps
 _STEEP, _STEEP_OF_VALUE = 1e-12, 1e-10  # likewise the decrease that Newton's step may still predict at a bottom
 _FLAT, _FLAT_OF_RELIEF = 1e-8, 1e-10  # of the largest curvature and of the relief: a smaller curvature is 0
 _BESIDE = (1e-6, 1e-8)  # of the extent: a kink is a minimum if all points at this distance are higher
@@ -458,16 +459,20 @@ def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: 
     none = max(_FLAT * float(np.abs(curvatures).max()), _FLAT_OF_RELIEF * rise, np.finfo(float).tiny)
     # The decrease that a Newton step with |H| predicts, gᵀ|H|⁻¹g/2, has the unit of the objective: unlike a norm of the
     # gradient it can be held against the relief, however narrow the basin is.
-    predicted = float(np.sum((directions.T @ slope) ** 2 / np.maximum(np.abs(curvatures), none))) / 2
+    along, sizes = directions.T @ slope, np.maximum(np.abs(curvatures), none)
+    predicted = float(np.sum(along**2 / sizes)) / 2
     if predicted > _STEEP * rise + _STEEP_OF_VALUE * abs(value):
         return "not at rest"
     if held.any():
         return "edge"
-    if curvatures[0] > none:
+    # On a saturated tail, slope and curvature promise a flat point that is not there; rounding hides both in the value.
+    drowned = (np.abs(curvatures) <= _ROUNDINGS * abs(value)) & (np.abs(along) > _NEAR_FLAT * sizes)
+    curvatures[drowned] = 0.0
+    if curvatures.min() > none:
         return "minimum"
-    if curvatures[-1] < -none:
+    if curvatures.max() < -none:
         return "maximum"
-    return "saddle" if curvatures[0] < -none else "flat"
+    return "saddle" if curvatures.min() < -none else "flat"
 
 
 def _plain(layout: RowLayout, row: np.ndarray) -> Point:

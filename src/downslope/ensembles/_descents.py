@@ -27,7 +27,7 @@ from downslope.methods import Method, Rule, RuleInput, rule_of
 
 _BLOCK = 200  # starts whose state fits a core's first-level cache; larger blocks are slower per start
 _BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block
-_FEWEST_BLOCKS, _SMALLEST_BLOCK = 8, 16  # few starts are divided into this many blocks, to use several cores
+_FEWEST_BLOCKS, _SMALLEST_BLOCK = 8, 16  # few starts are so many blocks, which keep some cores busy
 _PIECES, _MOST_BLOCKS = 64, 500  # units of work that starts are dealt out in; blocks of one: some seconds' work
 _NUMPY_BLOCK = 1 << 14
 _CHUNK = 100  # steps between two tests for the end
@@ -209,7 +209,7 @@ def _settled(arrays: Arrays, at: Slopes, starts: Any, bounds: Any) -> tuple[Any,
     def go_on(carry: tuple[Lanes, Any, Any]) -> tuple[Lanes, Any, Any]:
         lanes, done, taken = carry
         after, progress = step_lanes(arrays, at, lanes, bounds)
-        # Lanes that have ended keep their state while the slowest one continues.
+        # Lanes that are done keep their state while the slowest one goes on.
         kept = chosen_lanes(numpy, done, lanes, after) if arrays.may_hold(done) else after
         return kept, done | progress.stuck, taken + 1
 

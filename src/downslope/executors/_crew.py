@@ -43,7 +43,7 @@ class Crew:
     def __init__(self, executor: Any = None, *, threads: int | Callable[[], int] = 1) -> None:
         self._executor, self._threads = executor, threads
         if executor is not None:
-            _ = self._workers  # anything but an executor is refused here
+            _ = self._workers  # what is no executor is refused here
         self._packer = Packer()
         self._room, self._counted_at = 1, -math.inf
         self._threads_of: Mapping[str, int] = {}  # by the address of a worker, where units can be sent to it

@@ -142,7 +142,7 @@ class Waiting:
         Args:
             workers: the threads of each worker, by its address.
         """
-        if self._again:  # lost units go first, to the worker with the least to do
+        if self._again:  # what was lost goes first, to whoever has least to do
             worker = min(workers, key=lambda name: self._load[name] / workers[name])
             return self._sent(self._again.popleft(), worker)
         for worker in sorted(workers, key=lambda name: self._load[name] / workers[name]):

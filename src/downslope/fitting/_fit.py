@@ -174,7 +174,7 @@ def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:
     about = dict(mapping("table", chosen["table"], '{"decimal": "comma"}') or {})
     if chosen["sheet"] is not None:
         about["sheet"] = chosen["sheet"]
-    # Both may name the signs of missing cells.
+    # Both may say what stands for a missing cell.
     about["missing"] = (*_several(about.get("missing", ())), *_several(chosen["missing"]))
     return about
 

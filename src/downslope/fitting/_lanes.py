@@ -249,7 +249,7 @@ def fitted_lanes(
     """
     with np.errstate(all="ignore"):
         free, squares, still, poor = _by_normal_equations(problem, data, starts, bounds, steps)
-        # Lanes that JᵀJ cannot resolve, in a narrow valley or out of steps, continue by QR from their last point.
+        # What JᵀJ cannot resolve goes on from where it stands: a lane in a narrow valley, or one out of steps.
         again = np.flatnonzero(np.isfinite(squares) & (poor | ~still))
         if len(again) and steps > SEARCHING:
             ended = _by_qr(problem, data, free, bounds, again, min(steps, _TRIES))

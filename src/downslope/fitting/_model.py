@@ -24,6 +24,7 @@ from downslope.formulas import (
     evaluate,
     jax_functions,
     numpy_functions,
+    stable,
     unit_of_powers,
     with_limits,
     with_numbers,
@@ -119,7 +120,7 @@ class EquationModel:
 
     def right(self, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
         """Return the right side of the equation as a JAX expression, shape (rows,)."""
-        right = with_limits(self.equation.right.body, frozenset(self.equation.right.columns))
+        right = stable(with_limits(self.equation.right.body, frozenset(self.equation.right.columns)))
         value = evaluate(right, {**columns, **parameters}, jax_functions())
         return value + 0.0 * columns[self.columns[0]]  # broadcasts a constant model to one number per row
 

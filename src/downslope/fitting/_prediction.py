@@ -141,7 +141,7 @@ def bands(fit: FittedEquation, columns: Mapping[str, Any]) -> list[tuple[str, np
     """Return the bands at columns; see `Fit.bands`."""
     kinds = {"prediction": "next measurement", "confidence": "curve"}
     if np.ptp(fit.arguments.weight) != 0:
-        del kinds["prediction"]  # the deviation of the next measurement is unknown
+        del kinds["prediction"]  # the next measurement has no deviation of its own
     percent = f"{fit.confidence * 100:.4g} %"
     with np.errstate(all="ignore"):
         ends = {label: fit.predict(columns, band=kind) for kind, label in kinds.items()}

@@ -29,7 +29,7 @@ from downslope.descent import Objective
 from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._model import EquationModel
 from downslope.fitting._orthogonal import TRIES_IN_JAX, begin, step
-from downslope.formulas import evaluate, jax_functions, numpy_functions, with_limits
+from downslope.formulas import evaluate, jax_functions, numpy_functions, stable, with_limits
 
 _MAD = 1.4826  # standard deviation over median |r| of a normal distribution
 
@@ -178,7 +178,7 @@ class FitProblem:
     def predicted(self, free: Any, arguments: FitArguments) -> Any:
         """Return the right side of the equation, shape (rows,)."""
         values = {**arguments.columns, **self.everything(free, arguments)}
-        right = with_limits(self.right, frozenset(arguments.columns))
+        right = stable(with_limits(self.right, frozenset(arguments.columns)))
         return evaluate(right, values, jax_functions()) + 0.0 * arguments.measured
 
     def residuals(self, free: Any, arguments: FitArguments) -> Any:

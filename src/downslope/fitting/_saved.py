@@ -200,13 +200,6 @@ def load(
 
     Raises:
         TraceError: if there is nothing saved, it is of another version, or it is damaged.
-
-    >>> import tempfile
-    >>> import downslope as ds
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     trace = load(ds.save(ds.descend("x²", {"x": 10}, steps=20), f"{folder}/run"))
-    >>> trace.last_step
-    20
     """
     path = Path(folder) if isinstance(folder, str | os.PathLike) else None
     if path is None or not os.path.isfile(path / STATE):  # Path.is_file raises for names that are too long

@@ -21,6 +21,7 @@ from downslope.formulas.evaluation import (
     Operation,
     evaluate,
     operations,
+    stable,
     with_limits,
 )
 from downslope.formulas.expressions import (
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         CriticalPoint,
         CriticalPoints,
         critical_points,
+        is_within_borders,
         lengths_within_borders,
         overflows,
         surface,
@@ -88,6 +90,7 @@ __all__ = [
     "evaluate",
     "formula",
     "interchangeable",
+    "is_within_borders",
     "jax_functions",
     "latex_name",
     "lengths_within_borders",
@@ -98,6 +101,7 @@ __all__ = [
     "overflows",
     "product_of",
     "rough_parts",
+    "stable",
     "sum_of",
     "surface",
     "unit_of_powers",
@@ -112,7 +116,15 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(
-        ("CriticalPoint", "CriticalPoints", "critical_points", "lengths_within_borders", "overflows", "surface"),
+        (
+            "CriticalPoint",
+            "CriticalPoints",
+            "critical_points",
+            "is_within_borders",
+            "lengths_within_borders",
+            "overflows",
+            "surface",
+        ),
         "critical",
     ),
     **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "derivations"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest, unknown_variable
 from downslope._text import own_names
-from downslope.formulas.evaluation import evaluate
+from downslope.formulas.evaluation import evaluate, stable
 from downslope.formulas.expressions import (
     SUPERSCRIPTS,
     Expression,
@@ -195,7 +195,7 @@ class Formula:
         # ln(-1) is NaN and 1/0 is infinite, as everywhere else here: no warning, no error.
         with np.errstate(all="ignore"):
             arrays = {name: _numeric(name, value) for name, value in arguments.items()}
-            result = np.asarray(evaluate(self.body, arrays, numpy_functions()))
+            result = np.asarray(evaluate(stable(self.body), arrays, numpy_functions()))
         return float(result) if result.ndim == 0 else result
 
     def __str__(self) -> str:

@@ -88,9 +88,6 @@ def method_names(*, for_networks: bool = False) -> tuple[str, ...]:
 
     Args:
         for_networks: whether to leave out methods that are of little use for networks.
-
-    >>> method_names()[:3]
-    ('gradient descent', 'gradient descent with noise', 'momentum')
     """
     return tuple(spec.name for spec in METHODS if spec.suits_networks or not for_networks)
 

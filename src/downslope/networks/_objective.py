@@ -111,7 +111,7 @@ def network_objective(
     described = {**loss.describe(), "from_logits": _takes_logits(loss, behaviour)}
     outputs = form.facts(int(np.prod(shape)))
     wanted = int(np.prod(np.shape(training[1])[1:]))
-    # If a user's loss takes a mean and a spread, no single output corresponds to the target.
+    # Of a mean and a spread, as a user's loss may take them, no one number stands for the target.
     is_scored = kind != NUMBERS or loss.whole is None or behaviour.form != "" or outputs["outputs"] == wanted
     assess = functools.partial(_assessed, judged, described, kind if is_scored else None, metric)
     batched = Batched(

@@ -64,7 +64,7 @@ def run_folder(
             yield None
         return
     with layout.together(save), writing(save) as folder:
-        # The small file is written last, so its presence shows that there is a run.
+        # The small file is written last: where it is, there is a run.
         if not resume and not overwrite and os.path.lexists(folder / "trace.json"):
             raise SettingError(
                 f"there is a run in {save} already",
@@ -104,7 +104,7 @@ def journal_of(planned: Plan, folder: Path | None, resume: bool, named: Any) -> 
     """
     if folder is None:
         return None
-    # Resuming a run that does not exist starts it, so that one command can be repeated until it has finished.
+    # Resuming what is not there starts it, so that one command can be repeated until it is done.
     if not resume or not folder.exists():
         return Journal.begin(folder, header_of(planned))
     return Journal.reopen(folder, lambda there: _refuse_other(header_of(planned), there, named))

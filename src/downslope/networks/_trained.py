@@ -197,12 +197,6 @@ def predict(run: Training | Trace | str | Path, data: Any, *, probabilities: boo
             was passed.
         SettingError: for probabilities of a network that predicts numbers, or whose loss makes none of its outputs.
         DataError: for rows that cannot be read, naming row and column.
-
-    >>> import downslope as ds
-    >>> training = ds.train("iris", hidden=8, steps=300, learning_rate=0.01, progress=False)
-    >>> flower = {"petal length": 1.4, "petal width": 0.2, "sepal length": 5.1, "sepal width": 3.5}
-    >>> str(ds.predict(training, flower)[0])
-    'setosa'
     """
     if isinstance(run, Training):
         return run.predict(data, probabilities=probabilities)

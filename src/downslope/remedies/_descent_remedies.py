@@ -20,7 +20,7 @@ from downslope.methods import ADAM, BFGS, GRADIENT_DESCENT, L_BFGS, MOMENTUM, NE
 from downslope.remedies import _start_points
 from downslope.remedies._remedy import DescentCase, DescentMaker, Remedy, helps, makers_for, same, two_digits
 
-_WAYS = 10  # times the point's own size: how far a normalised method may go in all its steps
+_WAYS = 10  # so many times the point's own size a normalised method may go in all its steps
 _DENSE = 64  # numbers in a point up to which Newton's method solves with the whole Hessian
 
 

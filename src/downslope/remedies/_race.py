@@ -8,14 +8,11 @@ No run at full length is spent on choosing: the first full run of a remedy is ha
 an unchanged run serves the proofs of all remedies. The seeds of the proof have no part in what leads up to it.
 
 The proof looks at the difference after each pair, and at several remedies, one after the other. Each look at each
-remedy spends a share of the 5 % by which such a search may prescribe what does not help, which is an error on one side:
+remedy spends a share of the 5 % by which such a search may go wrong:
 
-    level(n, k) = 0.05 · w_n / (k (k + 1)),    w_2 = 1/4, w_3 = 3/8, w_4 = 3/16, …, the last what is left,    Σ ≤ 0.05
+    level(n, k) = 0.05 · w_n / (k (k + 1)),    w_2 = 1/4, w_3 = 3/8, w_4 = 3/16, …,    Σ level ≤ 0.05
 
-at the n-th look at the k-th remedy that was run at full length. From the third pair on a look may be preceded by two
-unchanged runs instead of a pair, where these leave more of the doubt. In simulations without any effect 2 % of the
-searches prescribed something, and 6 % where the remedies swing and the unchanged run does not, since Welch's
-approximation is bold for so few runs.
+after n pairs of the k-th remedy that was run at full length.
 
 An interval with the level of the look at which its runs ended holds although the data decided when to stop.
 
@@ -87,7 +84,7 @@ def _closes(board: Board[S], entrant: Entrant[S]) -> bool:
 
 def _prove(board: Board[S], entrant: Entrant[S]) -> None:
     """Add pairs until the difference clears 0, or does not look as if it would."""
-    while entrant.looks < board.pairs and board.add_where_unsure(entrant):
+    while len(entrant.runs) < board.pairs and board.add_pair(entrant):
         trial = board.trial(entrant)
         if trial.helped:
             best = board.best

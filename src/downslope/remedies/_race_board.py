@@ -23,7 +23,6 @@ FEWEST_PAIRS = 2
 SHORT = 0.1  # of the steps: how long remedies race
 ROUNDS = 3  # of adding remedies to the best
 SPARE = 0.1  # of the gain: what a change that is left out may cost
-_SPREAD_KNOWN = 3  # runs of a remedy that say how much it swings
 _LIKELY = 6  # of them whose proofs idle workers begin
 
 
@@ -78,7 +77,6 @@ class Entrant(Generic[S]):
         specification: the subject's specification with its changes.
         early: its last short run.
         runs: its full runs with the seeds of the proof, in their order.
-        looks: how often runs were added to its proof; the first adds the first pair, which shows nothing yet.
         turn: its rank among those that were run at full length, from 1; 0 for none yet.
         level: of its look, where that was set beforehand; None for one that its rank and its pairs decide.
     """
@@ -87,7 +85,6 @@ class Entrant(Generic[S]):
     specification: S
     early: TrialRun | None = None
     runs: list[TrialRun] = field(default_factory=list)
-    looks: int = 0
     turn: int = 0
     level: float | None = None
 
@@ -164,12 +161,9 @@ class Board(Generic[S]):
         """Return the trial of an entrant from its pairs so far."""
         subject, count = self.subject, len(entrant.runs)
         scores, unchanged = ([run.score for run in runs] for runs in (entrant.runs, self.controls))
-        level = entrant.level
-        if level is None:
-            level = _level(max(entrant.looks, count), max(entrant.turn, 1), max(self.pairs, FEWEST_PAIRS))
+        level = _level(count, max(entrant.turn, 1)) if entrant.level is None else entrant.level
         highest = max(1.0 - float(np.mean(unchanged)), 0.0)
-        # A search goes wrong on one side alone: what does harm is not prescribed.
-        effect = Effect.apart(scores, unchanged, sure=1 - 2 * level, least=subject.unit)
+        effect = Effect.apart(scores, unchanged, sure=1 - level, least=subject.unit)
         effect = replace(effect.within(-float(np.mean(unchanged)), max(highest, effect.mean)), pairs=count)
         moved = [run.moved[entrant.remedy.moves] for run in entrant.runs]
         known = [value for value in moved if value is not None]
@@ -315,42 +309,8 @@ class Board(Generic[S]):
         treated, *control = subject.run(jobs, self.pairs_of([entrant]))
         if treated is None or None in control:
             return False
-        entrant.looks += 1
         entrant.runs.append(treated)
         self.controls += [run for run in control if run is not None]
-        return True
-
-    def add_where_unsure(self, entrant: Entrant[S]) -> bool:
-        """Run a pair, or two unchanged runs where these tell more about the difference; False where that failed.
-
-        The variance of a mean over n runs is v / n: one more lowers it by v / n (n + 1), two by 2v / n (n + 2). Where
-        an unchanged run swings and a mended one does not, most of the doubt lies in the unchanged ones, which serve
-        the proofs of all remedies.
-
-        References: Neyman, "On the two different aspects of the representative method", 1934 (runs in proportion to the
-        deviations).
-        """
-        sides = [run.score for run in entrant.runs], [run.score for run in self.controls]
-        counts = len(sides[0]), len(sides[1])
-        if counts[0] >= _SPREAD_KNOWN and counts[1] >= counts[0]:
-            treated, unchanged = (max(float(np.var(side, ddof=1)), self.subject.unit**2) for side in sides)
-            is_new = counts[0] >= counts[1]
-            gained = treated / (counts[0] * (counts[0] + 1)) + is_new * unchanged / (counts[1] * (counts[1] + 1))
-            if unchanged / (counts[1] * (counts[1] + 2)) > gained / (1 + is_new):
-                return self._add_controls(entrant)
-        return self.add_pair(entrant)
-
-    def _add_controls(self, entrant: Entrant[S]) -> bool:
-        """Run the subject with the next two seeds; False where that failed."""
-        subject, first = self.subject, self.subject.seed + 1 + len(self.controls)
-        jobs = [TrialJob(subject.specification, seed) for seed in (first, first + 1)]
-        if not subject.affords([job.specification for job in jobs]):
-            return False
-        runs = [run for run in subject.run(jobs, self.pairs_of([entrant])) if run is not None]
-        if len(runs) < len(jobs):
-            return False
-        entrant.looks += 1
-        self.controls += runs
         return True
 
     def take_turn(self, entrant: Entrant[S]) -> None:
@@ -368,7 +328,7 @@ class Board(Generic[S]):
 def prescription_of(board: Board[S], diagnosis: Diagnosis) -> Prescription:
     """Return the prescription of a search."""
     subject = board.subject
-    control = board.controls if board.proved else []
+    control = board.controls[: max([len(entrant.runs) for entrant in board.proved], default=0)]
     return Prescription(
         specification=subject.specification,
         yardstick=subject.yardstick,
@@ -385,15 +345,13 @@ def prescription_of(board: Board[S], diagnosis: Diagnosis) -> Prescription:
     )
 
 
-def _level(look: int, turn: int, last: int) -> float:
-    """Return the level of an interim look at a remedy of a rank; the last look spends what the others have left.
+def _level(pairs: int, turn: int) -> float:
+    """Return the level of an interim look after a number of pairs, for a remedy of a rank.
 
-    >>> 0.049 < sum(_level(look, turn, 5) for look in range(2, 6) for turn in range(1, 100)) <= 0.05
+    >>> 0.049 < sum(_level(pairs, turn) for pairs in range(2, 40) for turn in range(1, 100)) <= 0.05
     True
     """
-    spent = 0.25 if look == FEWEST_PAIRS else 0.75 * 0.5 ** (look - FEWEST_PAIRS)
-    if look >= last:
-        spent = 1.0 if last == FEWEST_PAIRS else 0.75 * 0.5 ** (last - 1 - FEWEST_PAIRS)
+    spent = 0.25 if pairs == FEWEST_PAIRS else 0.75 * 0.5 ** (pairs - FEWEST_PAIRS)
     return LEVEL * spent / (turn * (turn + 1))
 
 

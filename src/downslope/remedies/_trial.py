@@ -83,9 +83,6 @@ class Effect:
             return cls(mean, mean, mean, min(counts), wins)
         # Welch–Satterthwaite degrees of freedom, since the two spreads may differ.
         freedom = squared**2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
-        if min(counts) == 2:
-            # Two runs that happen to be close would leave all doubt, and the freedom, to the other side.
-            freedom = min(freedom, 2.0)
         reach = squared**0.5 * float(special.stdtrit(freedom, (1 + sure) / 2))
         return cls(mean, mean - reach, mean + reach, min(counts), wins)
 

@@ -133,7 +133,7 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
         if option in choices_by_name:
             words += option_words(known.get(option) or Choice(None, "", "method", name=option), choices_by_name[option])
     command = _NAMES.get(name, name)
-    # "-x²" would be read as an option unless it follows "--".
+    # "-x²" would be read as an option, unless it stands behind "--".
     if any(text.startswith("-") for text in texts):
         return [command, *words, "--", *texts]
     return [command, *texts, *words]

@@ -122,12 +122,6 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     Raises:
         SettingError: for an unknown suffix.
         DataError: for a file that cannot be written.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     again = read_table(write_table({"size": [50, 100], "price": [100, 200]}, f"{folder}/houses.parquet"))
-    >>> again["price"].tolist()
-    [100.0, 200.0]
     """
     import polars
 

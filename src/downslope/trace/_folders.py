@@ -81,7 +81,7 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     target = real_path(target)
     with contextlib.suppress(OSError):  # the working directory may be gone
         if Path.cwd().is_relative_to(target):
-            # A shell in this folder would stay in the old one, which is removed.
+            # The shell that stands in it would go on in the old one, which is removed.
             raise TraceError(f"{target} is in use as working directory", hint="save into a folder inside: run")
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(target, "new")

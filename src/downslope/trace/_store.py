@@ -121,14 +121,6 @@ def export(trace: Trace | HasTrace, file: str | os.PathLike[str]) -> Path:
     Raises:
         SettingError: if the first argument is not a trace.
         TraceError: if the suffix is unknown, or the file cannot be written.
-
-    >>> import tempfile
-    >>> import downslope as ds
-    >>> trace = ds.descend("x²", {"x": 10}, learning_rate=0.1, steps=20)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     rows = len(ds.read_table(export(trace, f"{folder}/steps.csv"))["x"])
-    >>> rows
-    21
     """
     exported = as_trace(trace, "export", 'ds.export(trace, "steps.csv")')
     target = checked_path(file)

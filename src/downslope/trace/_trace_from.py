@@ -134,7 +134,7 @@ def _cells(column: ColumnLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     else:
         series: Any = column
         entries = list(series.to_list() if hasattr(series, "to_list") else series)
-        # pandas has its own missing value, which is not a number and equals nothing.
+        # pandas has a missing value of its own, which is not a number and equals nothing.
         missing = np.array([entry is None or type(entry).__name__ == "NAType" for entry in entries], dtype=bool)
         try:
             numbers = np.array([math.nan if gap else entry for entry, gap in zip(entries, missing, strict=True)], float)

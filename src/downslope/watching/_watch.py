@@ -355,12 +355,6 @@ def watch(
 
     Raises:
         SettingError: for a model of an unknown framework, or a choice out of range.
-
-    >>> with watch() as recording:
-    ...     for step in range(50):
-    ...         _ = recording.row(step, loss=0.9**step)
-    >>> recording.trace.last_step
-    49
     """
     return begin_watch(functools.partial(_instrument, model, optimizer), folder, **choices)
 

@@ -41,7 +41,7 @@ class WatchCallback(WatchingCallback, base=_base, package="transformers accelera
         model, wrapped = objects["model"], objects["optimizer"]
         scaler = getattr(wrapped, "scaler", None)
         watch = self._begin(model, getattr(wrapped, "optimizer", wrapped), steps=state.max_steps, scaler=scaler)
-        if state.global_step:  # it continues from a checkpoint
+        if state.global_step:  # it goes on from a checkpoint
             kept = _state_file(args, state)
             bare = {"version": 1, "last_step": None, "next_step": state.global_step}
             watch.load_state_dict(json.loads(kept.read_text()) if kept.exists() else bare)

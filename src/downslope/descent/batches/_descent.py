@@ -44,7 +44,7 @@ from downslope.programs import first_not_finite
 from downslope.trace import Journal, Outcome, Spectrum, Trace
 
 _CHUNK_SECONDS = 0.4
-_ROUND = 10  # a chunk is a multiple of this many steps if no layers are recorded
+_ROUND = 10  # a chunk is a whole number of so many steps where no layers are looked into
 _WRITE_SECONDS = 1.0  # from one writing to disk to the next, at the least
 _SNAPSHOT_SHARE = 0.05  # of the time that may go into writing the state to disk
 _MEASURED_SHARE, _FEWEST_ROUNDS, _MOST_ROUNDS = 0.07, 3, 5  # of the steps, repeated to tell what recording costs
@@ -302,7 +302,7 @@ class BatchDescent:
         assert probe is not None
         # Before the first step a rule that scales knows no scale yet.
         scales = self.program.scale if step != self.plan.first_step else None
-        # All processes compute it together and must do so in the same order, which a background thread would not keep.
+        # All processes compute it together, and so in the same order; which a thread beside would not keep.
         whole = None
         if scales is not None and self.layout.divides_state:
             whole = self.layout.local(scales(self.state.rule, self.arguments.settings))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh, NamedSharding
 
 _ROWS = "rows"  # the axis of the mesh
-_MOST_CHUNKS = 512  # that the record distinguishes
+_MOST_CHUNKS = 512  # that are told apart in the record
 _SHORTEST = 64  # words of a message; their number is a power of 2, as a program is compiled for each
 
 

@@ -217,7 +217,7 @@ class _BatchLoop:
         lax, tree, state = jax().lax, jax().tree, carry.state
         key = step_key(arguments.settings, state.step)
         value, memory, gradient, layers = self._slope(state, batch, key, recording and self.functions.seen is not None)
-        # One test for the whole gradient: its square is finite only if every entry is.
+        # One number stands for all of the gradient: its square is finite only if every entry is.
         square = sum_of_squares(gradient)
         finite = lax.is_finite(value) & lax.is_finite(square)
         update, rule = self._update(state, batch, key, value, gradient, arguments)

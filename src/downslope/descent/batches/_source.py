@@ -147,7 +147,7 @@ class Streamed:
         while self._at + len(self._held) < first + count and not (self._ended and self._coming is None):
             self._held += self._arrived(first + count - self._at - len(self._held))
             if self._at + len(self._held) <= first:
-                self._forget(self._at + len(self._held) - 1)  # on the way to the step at which a run continues
+                self._forget(self._at + len(self._held) - 1)  # on the way to where a run goes on
         held = self._held[first - self._at : first - self._at + count]
         if len(held) == count:
             return held

@@ -8,12 +8,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from downslope.formulas.critical._surface import lengths_within_borders, overflows, surface
+from downslope.formulas.critical._surface import is_within_borders, lengths_within_borders, overflows, surface
 
 if TYPE_CHECKING:
     from downslope.formulas.critical._points import CriticalPoint, CriticalPoints, critical_points
 
-__all__ = ["CriticalPoint", "CriticalPoints", "critical_points", "lengths_within_borders", "overflows", "surface"]
+__all__ = [
+    "CriticalPoint",
+    "CriticalPoints",
+    "critical_points",
+    "is_within_borders",
+    "lengths_within_borders",
+    "overflows",
+    "surface",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -291,7 +291,7 @@ class _BoxJudge:
             if candidate.curve and any(
                 p.kind == kind and not p.is_smooth and not p.isolated for p in self.result.points
             ):
-                return  # one of each kind represents the curve
+                return  # one of each kind stands for the curve
             note = _note_of_sides(judgement)
             kind = "kink" if kind == "slope" else kind
         elif kind == "slope":

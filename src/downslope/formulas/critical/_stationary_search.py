@@ -16,7 +16,7 @@ import numpy as np
 
 from downslope._numbers import median
 from downslope.formulas._formula import Formula
-from downslope.formulas.evaluation import ARRAYS, NumericFormula, evaluate
+from downslope.formulas.evaluation import ARRAYS, NumericFormula, evaluate, stable
 from downslope.formulas.expressions import numpy_functions
 
 # Grid points per axis, odd so that the centre is among them; in three dimensions a grid would need millions of points.
@@ -49,7 +49,7 @@ class Derivatives:
 
     def __init__(self, formula: Formula) -> None:
         self.names = formula.variables
-        self._body = formula.body
+        self._body = stable(formula.body)
         self._numeric = NumericFormula(formula, ARRAYS)
 
     def value(self, points: np.ndarray) -> np.ndarray:

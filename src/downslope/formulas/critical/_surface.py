@@ -51,7 +51,12 @@ def surface(
 
 def overflows(formula: Formula, point: np.ndarray, value: float) -> bool:
     """Tell whether an infinite value is one beyond the floats, since no border passes through the point."""
-    return bool(np.isinf(value)) and all(distance > 0 for distance in _distances(formula, point))
+    return bool(np.isinf(value)) and is_within_borders(formula, point)
+
+
+def is_within_borders(formula: Formula, point: np.ndarray) -> bool:
+    """Tell whether no pole, kink or end of the domain passes through a point, so that the formula is smooth there."""
+    return all(distance > 0 for distance in _distances(formula, point))
 
 
 def lengths_within_borders(formula: Formula, point: np.ndarray) -> np.ndarray:

@@ -31,6 +31,7 @@ class Algebra:
         power: base to the exponent, two values.
         integer_power: a value to the power of a whole number, a Python int.
         context: the context in which operations run; None where they need none.
+        rounds: whether results are floats, so that formulas are computed in the forms of `_stable_forms`.
     """
 
     number: Callable[[Fraction], Any]
@@ -40,6 +41,7 @@ class Algebra:
     power: Callable[[Any, Any], Any] = operator.pow
     integer_power: Callable[[Any, int], Any] = operator.pow
     context: Callable[[], AbstractContextManager[Any]] | None = None
+    rounds: bool = False
 
 
 def as_float(value: Fraction) -> float:
@@ -64,17 +66,23 @@ _MATH: dict[str, Callable[..., float]] = {
     "cbrt": math.cbrt,
     "ceil": lambda x: float(math.ceil(x)),
     "cos": math.cos,
+    "cosm1": lambda x: -2 * math.sin(x / 2) ** 2,
     "cosh": math.cosh,
     "erf": math.erf,
     "erfc": math.erfc,
     "exp": math.exp,
+    "exp_neg_asinh": lambda x: 1 / (math.sqrt(1 + x * x) + x) if x > 0 else math.sqrt(1 + x * x) - x,
+    "expm1": math.expm1,
     "floor": lambda x: float(math.floor(x)),
     "ln": math.log,
     "log10": math.log10,
+    "log1p": math.log1p,
     "log2": math.log2,
     "sin": math.sin,
     "sinh": math.sinh,
+    "softplus": lambda x: math.log1p(math.exp(-abs(x))) + max(x, 0.0),
     "sqrt": math.sqrt,
+    "sqrt1pm1": lambda x: x / (math.sqrt(1 + x) + 1),
     "tan": math.tan,
     "tanh": math.tanh,
 }
@@ -182,6 +190,7 @@ FLOATS = Algebra(
     divide=_divide_floats,
     power=_power_of_floats,
     integer_power=_integer_power_of_floats,
+    rounds=True,
 )
 
 
@@ -253,4 +262,5 @@ ARRAYS = Algebra(
     power=_power_of_arrays,
     integer_power=_integer_power_of_arrays,
     context=_quiet,
+    rounds=True,
 )

@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from downslope.formulas.evaluation._operations import evaluate
+from downslope.formulas.evaluation._stable_forms import stable_partial
 from downslope.formulas.expressions import (
     SELECTIONS,
     Call,
@@ -59,7 +60,8 @@ class Result(NamedTuple):
 class _Graph:
     """A growing list of results, no two of which are the same."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], rounded: bool) -> None:
+        self._partial = stable_partial if rounded else partial
         self.nodes: list[Result] = []
         self.by_row: list[bool] = []  # whether a result differs from row to row of the table
         self.varies: list[bool] = []  # whether it is computed from a variable or a direction
@@ -283,7 +285,7 @@ class _Graph:
             Number(source.detail) if source.operation == "number" and len(sources) > 1 else Name(letter)
             for letter, source in zip(letters, sources, strict=True)
         )
-        slope = self.grow(partial(node.detail, arguments, position), letters)
+        slope = self.grow(self._partial(node.detail, arguments, position), letters)
         return None if self.is_number(slope, 0) else self.times(factor, slope)
 
     # Reverse and forward.
@@ -378,9 +380,9 @@ class Listing(NamedTuple):
 class Calculus:
     """The graph of a formula, to which derivatives are added when they are first needed."""
 
-    def __init__(self, tree: Expression, variables: tuple[str, ...], columns: tuple[str, ...]) -> None:
+    def __init__(self, tree: Expression, variables: tuple[str, ...], columns: tuple[str, ...], rounded: bool) -> None:
         self.variables = variables
-        self._graph = _Graph(columns)
+        self._graph = _Graph(columns, rounded)
         self._lock = threading.Lock()
         self._listings: dict[str, Listing] = {}
         self._inputs = [self._graph.put("variable", detail=name) for name in variables]
@@ -424,5 +426,5 @@ class Calculus:
 
 
 @functools.lru_cache(maxsize=256)
-def calculus(tree: Expression, variables: tuple[str, ...], columns: tuple[str, ...]) -> Calculus:
-    return Calculus(tree, variables, columns)
+def calculus(tree: Expression, variables: tuple[str, ...], columns: tuple[str, ...], rounded: bool) -> Calculus:
+    return Calculus(tree, variables, columns, rounded)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from downslope.formulas.evaluation._algebra import FLOATS, Algebra
 from downslope.formulas.evaluation._calculus import Listing, Result, calculus
 from downslope.formulas.evaluation._limits import limited
+from downslope.formulas.evaluation._stable_forms import stable
 
 if TYPE_CHECKING:
     from downslope.formulas._formula import Formula
@@ -45,7 +46,9 @@ class NumericFormula:
         self.variables = formula.variables
         self.algebra = algebra
         self._data = data or {}
-        self._calculus = calculus(limited(formula.body, self._data), formula.variables, formula.columns)
+        tree = limited(formula.body, self._data)
+        tree = stable(tree) if algebra.rounds else tree
+        self._calculus = calculus(tree, formula.variables, formula.columns, algebra.rounds)
 
     @property
     def reduces_rows(self) -> bool:

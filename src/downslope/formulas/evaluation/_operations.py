@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from downslope.formulas.evaluation._algebra import FLOATS, as_float
+from downslope.formulas.evaluation._stable_forms import stable_partial
 from downslope.formulas.expressions import (
     TWO,
     UNITY,
@@ -141,6 +142,7 @@ class Operation:
         expression: the sub-expression that it computes, as it was typed.
         written: the sub-expression with the operation's inputs substituted for their own sub-expressions.
         partials: the local derivative by each input, in terms of the inputs and the result.
+        stable_partials: the same in terms of the inputs, in forms that keep their digits.
     """
 
     symbol: str
@@ -148,6 +150,7 @@ class Operation:
     expression: Expression
     written: Expression
     partials: Mapping[str, Expression]
+    stable_partials: Mapping[str, Expression]
 
     @property
     def name(self) -> str:
@@ -220,7 +223,15 @@ def _rebuilt(tree: Expression, computed: dict[Expression, Operation], letter: st
 def _operation(tree: Expression, written: Expression, symbol: str) -> Operation:
     """Return an operation with its local derivatives."""
     partials = {name: _partial(written, Name(name), Name(symbol)) for name in names_in(written)}
-    return Operation(symbol, _kind(written), tree, written, partials)
+    return Operation(symbol, _kind(written), tree, written, partials, partials | _stable_partials(written))
+
+
+def _stable_partials(written: Expression) -> dict[str, Expression]:
+    """Return the derivatives of a function of one input, which the shortest form computes from the rounded result."""
+    match written:
+        case Call(function, (Name(name),)) if function in ("sigmoid", "tanh"):
+            return {name: stable_partial(function, (Name(name),), 0)}
+    return {}
 
 
 def _kind(written: Expression) -> str:

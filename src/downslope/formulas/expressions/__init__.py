@@ -16,6 +16,7 @@ from downslope.formulas.expressions._functions import (
     REDUCTIONS,
     SELECTIONS,
     SPELLINGS,
+    STABLE,
     jax_functions,
     numpy_functions,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "RULE_REASONS",
     "SELECTIONS",
     "SPELLINGS",
+    "STABLE",
     "SUPERSCRIPTS",
     "TWO",
     "UNITY",

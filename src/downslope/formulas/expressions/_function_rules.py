@@ -184,6 +184,16 @@ FUNCTION_RULES: dict[str, tuple[str, str, Outer]] = {
 }
 
 
+# Functions that only computed forms contain.
+_STABLE_RULES: dict[str, Outer] = {
+    "cosm1": lambda u: Negative(Call("sin", (u,))),
+    "exp_neg_asinh": lambda u: Negative(Quotient(Call("exp_neg_asinh", (u,)), _root(_unity_and_square(u, 1)))),
+    "expm1": _call("exp"),
+    "log1p": lambda u: Quotient(UNITY, Sum((UNITY, u))),
+    "sqrt1pm1": lambda u: Quotient(UNITY, Product((TWO, _root(Sum((UNITY, u)))))),
+}
+
+
 # Functions of two arguments. A rule is for one of them; the other is an order or a degree, which stays.
 
 
@@ -225,6 +235,8 @@ def partial(function: str, arguments: tuple[Expression, ...], index: int) -> Exp
     # u mod v = u − v·⌊u/v⌋, in which the floor is constant between two jumps.
     if function == "mod":
         return UNITY if index == 0 else Negative(Call("floor", (Quotient(*arguments),)))
+    if function in _STABLE_RULES:
+        return _STABLE_RULES[function](arguments[index])
     # An order or a degree is a number, and does not change.
     if index != index_of_argument(function):
         return ZERO

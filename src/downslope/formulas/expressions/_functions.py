@@ -96,6 +96,9 @@ REDUCTIONS = ("mean", "sum", "count")
 SELECTIONS = ("<", "≤", ">", "≥", "=", "≠", "and", "or", "not", "where")
 # Functions whose first argument is a number, which is no variable of theirs: the order of Jₙ.
 ORDERED = ("besselj", "polygamma")
+# Functions of forms that keep their digits (`evaluation/_stable_forms`), which nobody writes: cos u - 1,
+# 1/(√(1 + u²) + u), e^u - 1, ln(1 + u) and √(1 + u) - 1.
+STABLE = ("cosm1", "exp_neg_asinh", "expm1", "log1p", "sqrt1pm1")
 # Of a Bessel function. An order beyond this is no textbook's, and would need more nodes below.
 HIGHEST_ORDER = 20
 
@@ -113,14 +116,24 @@ def numpy_functions() -> Mapping[str, Callable[..., Any]]:
     def erf(x: Any) -> Any:
         return numpy.vectorize(math.erf, otypes=[float])(x)
 
+    def exp_neg_asinh(x: Any) -> Any:
+        positive = numpy.asarray(x) > 0
+        root = numpy.sqrt(1 + numpy.square(x))
+        return numpy.where(positive, 1 / (root + numpy.where(positive, x, 1.0)), root - x)
+
     return (
         _shared(numpy)
         | dict(_numpy_special())
         | {
+            "cosm1": lambda x: -2 * numpy.square(numpy.sin(x / 2)),
             "erf": erf,
+            "exp_neg_asinh": exp_neg_asinh,
+            "expm1": numpy.expm1,
+            "log1p": numpy.log1p,
             "relu": lambda x: numpy.maximum(x, 0.0),
             "sigmoid": sigmoid,
             "softplus": lambda x: numpy.logaddexp(x, 0.0),
+            "sqrt1pm1": lambda x: x / (numpy.sqrt(1 + x) + 1),
             "step": lambda x: numpy.where(numpy.asarray(x) > 0, 1.0, 0.0),
         }
     )
@@ -140,12 +153,52 @@ def jax_functions() -> Mapping[str, Callable[..., Any]]:
             # JAX's own has the slope 1 at 0; this product has sign(0) = 0, as the table of rules says.
             "abs": lambda x: numpy.sign(x) * x,
             "erf": module.lax.erf,
+            **_jax_stable(),
             "relu": module.nn.relu,
-            "sigmoid": module.nn.sigmoid,
-            "softplus": module.nn.softplus,
             "step": lambda x: numpy.where(x > 0, 1.0, 0.0),
         }
     )
+
+
+def _jax_stable() -> dict[str, Callable[..., Any]]:
+    """Return the functions whose derivative by JAX loses digits, each with a rule of its own.
+
+    JAX computes tanh' as 1 - tanh², and the derivative of e^u - 1 as one more than its value.
+    """
+    from downslope._engine import jax
+
+    module = jax()
+    numpy = module.numpy
+
+    def ruled(value: Callable[[Any], Any], slope: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        function = module.custom_jvp(value)
+        function.defjvp(lambda at, along: (function(*at), slope(*at) * along[0]))
+        return function
+
+    def sech(x: Any) -> Any:
+        # XLA's cosh of 40 is e^(40 - ln 2) + …, whose exponent is rounded.
+        small = numpy.exp(-numpy.abs(x))
+        return 2 * small / (1 + numpy.square(small))
+
+    def exp_neg_asinh(x: Any) -> Any:
+        root = numpy.sqrt(1 + numpy.square(x))
+        return numpy.where(x > 0, 1 / (root + numpy.where(x > 0, x, 1.0)), root - x)
+
+    tanh = ruled(numpy.tanh, lambda x: numpy.square(bell(x)))
+    bell = ruled(sech, lambda x: -bell(x) * tanh(x))
+    sigmoid = ruled(module.nn.sigmoid, lambda x: numpy.square(bell(x / 2) / 2))
+    below = ruled(exp_neg_asinh, lambda x: -below(x) / numpy.sqrt(1 + numpy.square(x)))
+    return {
+        "cosm1": ruled(lambda x: -2 * numpy.square(numpy.sin(x / 2)), lambda x: -numpy.sin(x)),
+        "exp_neg_asinh": below,
+        "expm1": ruled(numpy.expm1, numpy.exp),
+        "log1p": numpy.log1p,
+        "sech": bell,
+        "sigmoid": sigmoid,
+        "softplus": ruled(module.nn.softplus, sigmoid),
+        "sqrt1pm1": ruled(lambda x: x / (numpy.sqrt(1 + x) + 1), lambda x: 1 / (2 * numpy.sqrt(1 + x))),
+        "tanh": tanh,
+    }
 
 
 def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:

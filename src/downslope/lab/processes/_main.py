@@ -70,7 +70,7 @@ def main() -> None:
     # Before any import: libraries that allocate at import are within the limit too.
     _bound_memory(setup["memory"])
     inbox = _Inbox()
-    # A separate thread reads the pipe, so that its end is noticed during a computation.
+    # A thread of its own reads the pipe, so that its end is noticed during a computation.
     threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
     outbox = _Outbox(sink, setup["resident"], setup["report"])
     _warm(setup["warm"])

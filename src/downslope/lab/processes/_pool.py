@@ -42,7 +42,7 @@ from downslope.lab.processes._process import Usage, Worker
 _log = logging.getLogger("downslope.lab")
 
 _LEAST_WAIT = 0.1  # seconds from one look at a running job to the next
-_IDLE_SHARE = 0.01  # of a core; a process that uses less makes no progress
+_IDLE_SHARE = 0.01  # of a core; what uses less stands still
 _LEAST_PROGRESS = 0.03  # CPU seconds; the system counts them in hundredths
 
 

@@ -156,7 +156,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            # A separate process group, since the terminal sends Ctrl-C to the whole foreground group.
+            # A group of its own, since the terminal sends Ctrl-C to the whole foreground group.
             process_group=0,
         )
         assert self._process.stdin is not None

@@ -192,7 +192,7 @@ _UNKNOWN = (
 
 def _references(examples: Examples, validation: Examples | None, seed: int) -> Plain:
     """Return the facts on rows, and on learners without a network."""
-    # Separate generators, so that draws for one fact do not change the others.
+    # Generators of their own: what is drawn for one fact leaves the others as they are.
     random, aside = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     repeats = repeats_of(_pair(examples), None if validation is None else _pair(validation), aside)
     shown = _some(_taken(examples, repeats.training), random)

@@ -15,8 +15,8 @@ from downslope.tables import check_numbers, counted, is_missing, names_its_rows,
 
 NUMBERS, TWO_CLASSES, CLASSES = "numbers", "two classes", "classes"
 TASKS = ("classes", "numbers")
-_MOST_WHOLE = 20  # the most different whole numbers that may be classes
-_ROWS_A_CLASS = 10  # the least rows that each of them then has on average
+_MOST_WHOLE = 20  # so many different whole numbers may be classes
+_ROWS_A_CLASS = 10  # and each of them then has so many rows on average
 SUITED_LOSS = {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy", CLASSES: "softmax cross-entropy"}
 
 

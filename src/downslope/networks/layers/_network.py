@@ -89,7 +89,7 @@ class Network(equinox.Module):
             recorded = index in looked_into
             context = ForwardContext(
                 training=training,
-                # A separate key for each layer, so that no two layers drop the same units.
+                # A key of its own for each layer, so that no two layers drop the same units.
                 key=None if key is None or not training else jax().random.fold_in(key, index),
                 memory=_of_layer(index, carried),
                 nudge=nudges[len(before)] if recorded and nudges is not None else None,

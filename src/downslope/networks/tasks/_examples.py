@@ -234,7 +234,7 @@ def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int
     shape = inputs.shape[1:]
     layers = layers_in(model)
     if layers is None and isinstance(model, list | tuple) and any(isinstance(layer, Layer) for layer in model):
-        layers = tuple(model)  # refused below, with the position of the entry that is not a layer
+        layers = tuple(model)  # refused below, with the number of what is no layer
     if layers is not None and not isinstance(model, Network):
         model = network(shape, layers, seed=seed)
     # Caught here by its shape: inside JAX it would be an error about a matrix product.

@@ -52,15 +52,6 @@ def read_log(place: str | os.PathLike[str], *, names: Mapping[str, str] | None =
     Raises:
         DataError: for a file that is not a log, holds no loss, or cannot be read; says why.
         SettingError: for `names` that the log does not have.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with open(f"{folder}/training.log", "w") as file:
-    ...         for step in range(0, 200, 10):
-    ...             print(f"step {step} loss {0.98**step:.4f}", file=file)
-    ...     trace = read_log(f"{folder}/training.log")
-    >>> trace.last_step, float(trace.value)
-    (190, 0.0215)
     """
     if not isinstance(place, str | os.PathLike):
         raise SettingError(f"a log is a file or a folder, not {described(place)}", hint='ds.read_log("metrics.csv")')

@@ -212,7 +212,7 @@ def _written(
         every: steps from one look to the next.
     """
     lax, numpy = jax().lax, jax().numpy
-    # The record takes no part in derivatives, not even in a loop for meta-learning.
+    # Nothing is differentiated by what is recorded, also where a loop learns how to learn.
     gradients, updates, params = lax.optimization_barrier(lax.stop_gradient(tuple(map(_measured, trees))))
     mesh = _mesh_of((gradients, updates))
     count, kind = state.recorded_count, state.recorded_steps.dtype

@@ -208,7 +208,7 @@ def _of_numbers(name: str, source: Node, compared: Any, targets: Any, graph: Gra
     own = _own_shape(source)
     if own is not None and tuple(own) != tuple(compared.shape):
         rows = own[0] if own else 0
-        # Every output against the target of every row: (rows, 1) and (rows,) were broadcast to (rows, rows).
+        # Every output beside the target of every row: (rows, 1) or (rows,) became (rows, rows).
         if tuple(compared.shape) == (rows, rows) and tuple(own) in ((rows, 1), (rows,)) and rows > 1:
             is_broadcast = True
             as_column = tuple(own) == (rows, 1)
@@ -445,7 +445,7 @@ def _factor(node: Node, own: int) -> float | None:
     if name not in ("MulBackward0", "DivBackward0"):
         return None
     other = getattr(node, "_saved_other" if own == 0 else "_saved_self", None)
-    # A literal number is a tensor on the host; tensors elsewhere are not fetched for this.
+    # A number that was typed is a tensor on the host; what is elsewhere is not fetched for this.
     if other is None or (hasattr(other, "numel") and (other.numel() != 1 or other.device.type != "cpu")):
         return None
     times = float(other)
