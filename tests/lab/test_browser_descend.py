@@ -165,7 +165,7 @@ def test_one_selected_step_drives_dot_row_and_arithmetic(tab: Page) -> None:
     tab.get_by_role("button", name="Step forward").click()
     expect(lines).to_have_text("x = 8 − 0.1 × 16 = 6.4")
     expect(tab.locator("#table tr[aria-current=step]")).to_contain_text("8")
-    assert attribute(tab.locator(".mark-dot"), "cx") != first
+    expect(tab.locator(".mark-dot")).not_to_have_attribute("cx", first)
     tab.locator("#table tr[data-row]").nth(3).click()
     expect(step).to_contain_text("3")
     tab.locator("#scrub").fill("5")
@@ -194,7 +194,7 @@ def test_a_reload_gives_the_same_picture(tab: Page) -> None:
     tab.wait_for_timeout(500)  # the address is written a moment later
     before, address = shown(), tab.url
     arrive(tab, address)
-    assert shown() == before
+    assert until(lambda: shown() == before)
 
 
 def test_what_is_copied_does_the_same(tab: Page, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_race_of_methods_and_of_rates(tab: Page) -> None:
     tab.get_by_role("button", name="Run the race").click()
     expect(tab.locator("#race-table tbody tr")).to_have_count(len(RACED))
     expect(tab.locator("#race-state")).to_contain_text("first")
-    assert tab.locator("#race-picture .lane").count() == len(RACED)
+    expect(tab.locator("#race-picture .lane")).to_have_count(len(RACED))
     assert "ds.compare(" in copied(tab, "Copy the race as Python")
     tab.get_by_role("button", name="Rates").click()
     expect(tab.locator("#race-result")).to_be_hidden()

@@ -238,3 +238,26 @@ def test_how_a_file_was_read_is_shown_and_changed_with_the_keyboard(tab: Page) -
     tab.locator("#samples button").first.click()
     expect(tab.locator("#how-read")).to_be_hidden()
     expect(tab).to_have_url(re.compile("^(?!.*reading)"))
+
+
+def test_the_parameters_with_their_errors_fit_a_phone(tab: Page) -> None:
+    tab.set_viewport_size({"width": 390, "height": 844})
+    arrive(tab, COFFEE)
+    region = tab.get_by_role("region", name="Parameters", exact=True)
+    expect(region.locator("tbody tr")).to_have_count(3)
+    assert region.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+
+
+def test_columns_of_a_table_with_hundreds_of_them_are_chosen(tab: Page) -> None:
+    arrive(tab, COFFEE)
+    names = [f"c{place}" for place in range(403)]
+    rows = [",".join(str((place + 1) * row**2 + 1) for place in range(403)) for row in range(5)]
+    give(tab, "wide.csv", "\n".join([",".join(names), *rows]))
+    expect(tab.locator("#data-rows")).to_have_text("5 rows, 403 columns")
+    tab.get_by_text("First rows").click()
+    expect(tab.locator("#preview thead th").last).to_have_text("and 383 more columns")
+    tab.get_by_text("Shapes", exact=True).click()
+    tab.locator("#column-x").select_option("c99")
+    tab.get_by_role("button", name="a line").click()
+    expect(tab.locator("#formula")).to_have_value("c402 = a·c99 + b")
+    expect(tab.locator("#equation")).to_contain_text("c402 = 4.03c99")

@@ -7,6 +7,7 @@ import re
 import pytest
 from lab.browser import WIDE, attribute, opened, overflow, violations
 from playwright.sync_api import Browser, Page, ViewportSize, expect
+from waiting import until
 
 from downslope.lab.server._serve import Running
 
@@ -112,13 +113,13 @@ def test_the_surface_turns_and_its_cuts_move_with_the_point(tab: Page) -> None:
     tab.locator(".surface-view").press("ArrowLeft")
     tab.get_by_role("button", name="From above").click()
     expect(tab).to_have_url(re.compile("around:-65,above:40|around=-65,above=40"))
-    assert surface.evaluate(drawn) != moved
+    assert until(lambda: surface.evaluate(drawn) != moved)
     tab.get_by_role("button", name="Dark", exact=True).click()
     tab.wait_for_timeout(300)
     dark = surface.evaluate(drawn)
     tab.get_by_role("button", name="Light", exact=True).click()
     tab.wait_for_timeout(300)
-    assert surface.evaluate(drawn) != dark
+    assert until(lambda: surface.evaluate(drawn) != dark)
     field = tab.get_by_role("textbox", name="Formula")
     field.fill("x² - y²")
     field.press("Enter")
@@ -237,6 +238,24 @@ def test_a_german_phone(browser: Browser, real_lab: Running) -> None:
         expect(tab.get_by_role("heading", level=2, name="Descent")).to_be_visible()
         assert "lang=en" in tab.url or tab.wait_for_url("**lang=en**") is None
         tab.set_viewport_size(WIDE)
+
+
+def test_the_german_pitfalls_fit_a_projector(tab: Page) -> None:
+    arrived = "#chapter=pitfalls&lang=de"
+    tab.goto("about:blank")
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    tab.goto(f"/learn{arrived}")
+    choices = tab.locator("#functions button")
+    expect(choices).to_have_count(4)
+    for choice in choices.all():
+        choice.click()
+        expect(choice).to_have_attribute("aria-pressed", "true")
+        expect(tab.locator(".figure-busy")).to_be_empty()
+        expect(tab.locator(".figure-finding .finding").first).to_be_visible()
+        for width, height in ((1280, 720), (1024, 768)):
+            tab.set_viewport_size({"width": width, "height": height})
+            end = "([height]) => document.getElementById('stage').getBoundingClientRect().bottom + scrollY <= height"
+            tab.wait_for_function(end, arg=[height])
 
 
 def test_a_pupil_answers_the_chapters_on_learning_by_keyboard(tab: Page) -> None:

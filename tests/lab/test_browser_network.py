@@ -40,7 +40,7 @@ def test_a_network_is_trained_live_and_walked_through(tab: Page) -> None:
     expect(tab.locator("#count")).to_have_text("step 120 of 120")
     places = ("#losses .of-training", "#scores .of-validation")
     assert all(attribute(tab.locator(place).first, "d").count("L") > 5 for place in places)
-    assert tab.locator("#gradients .layer-dot").count() == 2
+    expect(tab.locator("#gradients .layer-dot")).to_have_count(2)
     sentence = tab.locator("#verdict-sentence").inner_text()
 
     last = regions(tab), tab.locator("#gradients .layer-dot").first.get_attribute("cy")
@@ -113,7 +113,7 @@ def test_a_small_network_is_taken_apart_forward_and_back(tab: Page) -> None:
     tab.locator("#graph-section").scroll_into_view_if_needed()
     expect(tab.locator("#graph-stage")).to_have_text("The example, scaled")
     expect(tab.locator("#stage-count")).to_have_text("1 of 6")
-    assert tab.locator(".units .unit:not(.unlit)").count() == 2
+    expect(tab.locator(".units .unit:not(.unlit)")).to_have_count(2)
     tab.locator("#stage-forward").click()
     expect(tab.locator("#graph-text")).to_contain_text("tanh(z₁) =")
     weight = tab.locator(".units .edge-value").first.text_content()
@@ -178,7 +178,7 @@ def test_the_rate_is_changed_and_the_weights_are_kept(tab: Page) -> None:
     expect(tab).to_have_url(re.compile("earlier=120=0.01"))
     expect(tab.locator("#main")).to_have_attribute("data-stale", "")
     assert "training = ds.train(training.model" in copied(tab, "Copy as Python")
-    assert tab.locator("#losses .rate-change").count() == 1
+    expect(tab.locator("#losses .rate-change")).to_have_count(1)
     before = regions(tab)
     tab.reload()
     ended(tab)

@@ -85,6 +85,27 @@ def test_columns_are_shown_and_shapes_of_them_can_all_be_read():
     assert proposals[0]["formula"] == "y = a·`<script>alert(1)</script>` + b"  # the page shows it as text
 
 
+def wide(columns: int) -> UploadedFile:
+    """Return a file of 5 rows, whose columns c0, c1, … hold their number times 0, 1, 4, 9 and 16."""
+    names = [f"c{place}" for place in range(columns)]
+    lines = [names, *([str(place * row**2) for place in range(columns)] for row in range(5))]
+    return UploadedFile("wide.csv", "\n".join(map(",".join, lines)).encode())
+
+
+def test_a_table_of_hundreds_of_columns_is_shown_in_part_and_fitted():
+    told = ask("columns", table=wide(403), x="c5")
+    assert (len(told["headings"]), len(told["numbers"]), told["y"]) == (403, 403, "c402")
+    assert {len(row) for row in told["cells"]} == {LIMITS.preview_columns}
+    read = COFFEE | {"table": wide(403), "formula": "c402 = a·c5 + b", "start": None}
+    assert ask("fit", **read)["ends"]["a"] == pytest.approx(402 / 5)
+
+
+def test_a_table_of_more_columns_than_the_lab_takes_says_what_to_do():
+    answer = refusal("columns", table=wide(LIMITS.table_columns + 1))
+    assert answer["message"] == "this table has 1001 columns; the lab takes up to 1000"
+    assert "smaller file" in answer["hint"]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

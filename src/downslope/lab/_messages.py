@@ -275,7 +275,8 @@ class Limits:
         steps: steps of one descent.
         methods: methods in one race.
         table_rows: rows of a table; of a longer one a sample.
-        table_columns: columns of a table.
+        table_columns: columns of a table; to read a thousand takes about half of `seconds`.
+        preview_columns: columns whose first rows are sent to the page; nobody reads more of them there.
         network_layers: hidden layers of a network.
         network_units: units of one of them.
         network_steps: steps of a training; its visitor waits for them.
@@ -318,7 +319,8 @@ class Limits:
     steps: int = 100_000
     methods: int = 8
     table_rows: int = 50_000
-    table_columns: int = 100
+    table_columns: int = 1_000
+    preview_columns: int = 20
     network_layers: int = 16
     network_units: int = 256
     network_steps: int = 20_000

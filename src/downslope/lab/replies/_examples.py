@@ -375,8 +375,9 @@ def proposals(x: str, y: str) -> list[Proposal]:
 
 
 def preview_of(table: ds.Table) -> dict[str, Any]:
-    """Return the number of rows, the names of the columns, and the first rows as text."""
-    cells = [[_cell_of(column, row) for column in table.columns] for row in range(min(_PREVIEW_ROWS, table.rows))]
+    """Return the number of rows, the names of the columns, and the first rows of the first columns as text."""
+    first = table.columns[: LIMITS.preview_columns]
+    cells = [[_cell_of(column, row) for column in first] for row in range(min(_PREVIEW_ROWS, table.rows))]
     all_rows = dict(table.read).get("all_rows")
     return {
         "rows": table.rows,
@@ -431,7 +432,7 @@ def _columns_of(table: UploadedFile, reading: tuple[tuple[str, str], ...]) -> ds
     if len(columns) > LIMITS.table_columns:
         raise ds.DataError(
             f"this table has {len(columns)} columns; the lab takes up to {LIMITS.table_columns}",
-            hint="in Python there is no such limit",
+            hint="save the columns that you need as a smaller file, or use Python, where there is no such limit",
         )
     return sampled(columns, LIMITS.table_rows)
 

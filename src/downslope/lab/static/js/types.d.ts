@@ -216,7 +216,9 @@ export interface TablePreview {
   rows: number;
   /** Where these are a sample: how many there are. */
   all_rows: number | null;
+  /** Of all columns. */
   headings: string[];
+  /** The first rows of the first columns. */
   cells: string[][];
 }
 /** How a file was read: in a line, and what was decided. The format is empty where there was nothing to decide. */

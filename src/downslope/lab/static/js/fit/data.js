@@ -47,10 +47,15 @@ export function mountData(page) {
   });
 }
 
-/** @param {Columns} columns */
+/** Show the first rows of the first columns; the menus below name all columns. @param {Columns} columns */
 function showPreview({ headings, cells, rows }) {
   const { head, body } = tableById("preview");
-  head.replaceChildren(make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))));
-  const more = rows > cells.length ? [make("tr", {}, ...headings.map(() => make("td", { text: "…" })))] : [];
-  body.replaceChildren(...cells.map((row) => make("tr", {}, ...row.map((text) => make("td", { text })))), ...more);
+  const shown = headings.slice(0, cells[0]?.length ?? 0);
+  const left = headings.length - shown.length;
+  const names = left > 0 ? [...shown, `and ${left} more columns`] : shown;
+  const ends = left > 0 ? ["…"] : [];
+  head.replaceChildren(make("tr", {}, ...names.map((text) => make("th", { scope: "col", text }))));
+  const more = rows > cells.length ? [names.map(() => "…")] : [];
+  body.replaceChildren(...[...cells.map((row) => [...row, ...ends]), ...more].map((row) =>
+    make("tr", {}, ...row.map((text) => make("td", { text })))));
 }
