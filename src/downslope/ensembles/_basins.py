@@ -466,8 +466,7 @@ def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: 
     if held.any():
         return "edge"
     # On a saturated tail, slope and curvature promise a flat point that is not there; rounding hides both in the value.
-    drowned = (np.abs(curvatures) <= _ROUNDINGS * abs(value)) & (np.abs(along) > _NEAR_FLAT * sizes)
-    curvatures[drowned] = 0.0
+    curvatures[(np.abs(curvatures) <= _ROUNDINGS * abs(value)) & (np.abs(along) > _NEAR_FLAT * sizes)] = 0.0
     if curvatures.min() > none:
         return "minimum"
     if curvatures.max() < -none:
