@@ -322,3 +322,10 @@ def test_what_cannot_be_written_stands_by_its_name() -> None:
     assert plan.as_python() == 'ds.descend("x²", {"x": 1.0}, method=method, steps=100)'
     plan = ds.plan("x²", 1.0, learning_rate=optax.constant_schedule(0.1))
     assert plan.as_python() == 'ds.descend("x²", {"x": 1.0}, schedule=schedule, steps=100)'
+
+
+@pytest.mark.parametrize(("text", "start"), [("x³", 0.5), ("x - y² + 0.1x²", (1.0, 0.5)), ("-x⁴", 0.1)])
+def test_of_a_function_without_a_minimum_the_prescription_says_so(text: str, start: Any) -> None:
+    prescription = ds.prescribe(ds.plan(text, start, steps=30))
+    assert "There is no minimum to be found" in prescription.verdict
+    assert "unbounded" in {finding.symptom for finding in prescription.diagnosis.findings}

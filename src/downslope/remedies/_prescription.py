@@ -77,8 +77,14 @@ class Prescription:
             short = f"Cut short after {self.steps} steps" + (f": {self._of_best()}" if self.best else ".")
             return f"{short} {self.note}".rstrip()
         if self.best is None:
-            return f"Nothing helped: {self._failed()}"
-        return self._of_best()
+            return f"Nothing helped: {self._failed()}{self._without_minimum}"
+        return f"{self._of_best()}{self._without_minimum}"
+
+    @property
+    def _without_minimum(self) -> str:
+        """The sentence on an objective that is unbounded below, which no remedy changes; "" for others."""
+        is_unbounded = any(finding.symptom == "unbounded" for finding in self.diagnosis.findings)
+        return " There is no minimum to be found: the objective is unbounded below." if is_unbounded else ""
 
     def _failed(self) -> str:
         """Return the clause on the remedies that were tried in vain."""
