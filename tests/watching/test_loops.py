@@ -45,6 +45,34 @@ def test_a_watched_loop_is_recorded_as_a_training(tmp_path: Path) -> None:
     assert ds.diagnose(loaded).symptoms == ds.diagnose(trace).symptoms
 
 
+def test_layers_that_are_cut_off_do_not_fade() -> None:
+    """A gradient of 0 behind `stop_gradient` is no factor per layer, and JAX keeps no gradient from step to step."""
+    random = np.random.default_rng(0)
+    sides = [(6, 8), (8, 8), (8, 8), (8, 3)]
+    params = {f"layer{n}": jnp.asarray(0.4 * random.normal(size=side), "float32") for n, side in enumerate(sides)}
+    batch = random.normal(size=(60, 6)).astype("float32"), random.integers(3, size=60)
+
+    def cut(point: dict[str, jax.Array], rows: tuple[np.ndarray, np.ndarray]) -> jax.Array:
+        x = jnp.asarray(rows[0])
+        for n in range(3):
+            x = jnp.tanh(x @ point[f"layer{n}"])
+        outputs = jax.lax.stop_gradient(x) @ point["layer3"]
+        return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, jnp.asarray(rows[1])).mean()
+
+    tx = ds.recorded(optax.sgd(0.1), every=5, capacity=20)
+    state = tx.init(params)
+    with ds.watch(params, tx, every=5, criterion=cut, batch=batch, curvature_every=0, rows=0) as watch:
+        for _ in range(40):
+            value, gradient = jax.value_and_grad(cut)(params, batch)
+            updates, state = tx.update(gradient, state, params, value=value)
+            params = optax.apply_updates(params, updates)
+            watch.step(state, params)
+    diagnosis = ds.diagnose(watch.trace)
+    assert "frozen_parameters" in diagnosis
+    assert "vanishing_gradients" not in diagnosis
+    assert "uncleared_gradients" not in {each.symptom for each in diagnosis.not_run}
+
+
 def test_a_loop_that_passes_no_value_tells_the_loss() -> None:
     tx = ds.recorded(optax.sgd(0.5), every=0, capacity=8)
     watch = ds.watch(None, tx, flush=5)

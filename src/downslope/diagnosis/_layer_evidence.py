@@ -173,10 +173,12 @@ class LayerEvidence:
         """The gradient of a unit at the first look, by the number of layers behind it on the way to the loss.
 
         From the norm of the gradient by each layer's pre-activations over the root of its units, since wide layers
-        have longer gradients at the same strength.
+        have longer gradients at the same strength. Where the loss has no derivative nothing fades: the way is cut.
         """
+        cut = {str(name) for name in self._facts.get("cut_off") or ()}
         with np.errstate(all="ignore"):
             per_unit = np.maximum(self.first("activation_gradient_norm"), _LEAST) / np.sqrt(self.widths)
+        per_unit[[kernel.get("leaf") in cut for kernel in self.kernels]] = math.nan
         return self._by_level(per_unit, "height")
 
     @functools.cached_property

@@ -116,7 +116,8 @@ class LossLooks:
             data: the facts on the data.
             start: the weights before the first step, by part; nothing where they are too many.
         """
-        network = {**self.facts["network"], "kind": data.get("target_kind")}
+        # A gradient of JAX is a new array at each step.
+        network = {**self.facts["network"], "kind": data.get("target_kind"), "gradients_kept": False}
         rows.facts |= {"network": network, "loss": dict(self.facts["loss"]), "data": dict(data)}
         rows.name_parts(self.parts, start)
         rows.name_layers(self.layers)
