@@ -16,6 +16,12 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 PROJECTOR: ViewportSize = {"width": 1024, "height": 768}
 
 
+# The paths of both panels lie within their pictures.
+WHOLE = """[...document.querySelectorAll(".panel")].every((panel) =>
+    panel.querySelector(".way-line").getBoundingClientRect().top
+    > panel.querySelector("svg").getBoundingClientRect().top + 20)"""
+
+
 def arrive(tab: Page, address: str) -> None:
     """Open a chapter, and wait until its figure has numbers."""
     tab.goto("about:blank")
@@ -256,6 +262,8 @@ def test_the_german_pitfalls_fit_a_projector(tab: Page) -> None:
             tab.set_viewport_size({"width": width, "height": height})
             end = "([height]) => document.getElementById('stage').getBoundingClientRect().bottom + scrollY <= height"
             tab.wait_for_function(end, arg=[height])
+            if "Sattel" in choice.inner_text():
+                tab.wait_for_function(f"() => {WHOLE}")
 
 
 def test_a_pupil_answers_the_chapters_on_learning_by_keyboard(tab: Page) -> None:

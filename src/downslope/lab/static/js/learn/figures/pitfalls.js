@@ -125,7 +125,7 @@ export function figure(host, tools) {
 
     function drawAll() {
       if (!panels.every(({ plot: { frame } }) => frame.width)) return;
-      if (grounds.some((ground) => ground.reshape(grid))) return; // it has drawn all by itself
+      if (grounds.some((ground) => ground.reshape(grid, runs))) return; // it has drawn all by itself
       panels.forEach((panel, which) => {
         const run = shownRuns[which];
         grounds[which].draw(grid, run, rowOf(run));

@@ -69,16 +69,23 @@ export function descentIn({ plot }) {
       named = name;
       open(grid, grid.box[across], up === undefined ? grid.f_range : grid.box[up]);
     },
-    /** Show less of one axis, where both are alike, so that a unit is as long along both; tells whether that changed anything. @param {Grid} grid */
-    reshape(grid) {
+    /**
+     * Show less of one axis, where both are alike, so that a unit is as long along both; tells whether that changed anything. All is
+     * shown where less would cut a path off.
+     *
+     * @param {Grid} grid
+     * @param {Run[]} runs
+     */
+    reshape(grid, runs) {
       const [across, up] = grid.over;
       if (up === undefined) return false;
       const [[left, right], [low, high]] = [grid.box[across], grid.box[up]];
       const { ratio } = plot.frame;
       const own = (right - left) / (high - low);
       if (!ratio || own > ALIKE || own < 1 / ALIKE) return false;
-      const x = around([left, right], Math.min(right - left, (high - low) * ratio));
-      const y = around([low, high], Math.min(high - low, (right - left) / ratio));
+      const less = [around([left, right], Math.min(right - left, (high - low) * ratio)), around([low, high], Math.min(high - low, (right - left) / ratio))];
+      const isCut = runs.some(({ path }) => [across, up].some((name, axis) => path[name].some((value) => value !== null && (value < less[axis][0] || value > less[axis][1]))));
+      const [x, y] = isCut ? [grid.box[across], grid.box[up]] : less;
       const shown = [...plot.x.domain(), ...plot.y.domain()];
       if ([...x, ...y].every((end, index) => Math.abs(end - Number(shown[index])) < 1e-9 * (right - left))) return false;
       open(grid, x, y);
