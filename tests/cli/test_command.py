@@ -451,3 +451,14 @@ def test_a_damaged_run_is_refused_or_read_as_far_as_it_is_intact(capsys, tmp_pat
         assert said(capsys, *command, "--damaged", "keep")[0] == 0
     assert "rows after step" in said(capsys, "diagnose", folder, "--damaged", "keep", "--quiet")[2]
     assert "rows after step" in as_json(capsys, "diagnose", folder, "--damaged", "keep")["caveats"][0]
+
+
+def test_diagnose_is_told_which_column_of_a_log_is_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step,my_total\n" + "".join(f"{step},{1 / (step + 1)}\n" for step in range(30)))
+    assert run(["diagnose", str(log), "--names", "loss=my_total", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] is not None
+    assert run(["diagnose", str(log), "--names", "loss=nothing"]) == 2
+    assert "nothing" in capsys.readouterr().err
+    assert run(["diagnose", str(log), "--names", "my_total"]) == 2
+    assert "--names" in capsys.readouterr().err

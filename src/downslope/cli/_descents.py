@@ -177,11 +177,12 @@ def diagnose(
     evidence: options.Evidence = False,
     check: options.Check = False,
     damaged: options.Damaged = "refuse",
+    names: options.Names = None,
     **choices: Any,
 ) -> int:
     """Diagnose a saved run, a log or a new descent."""
     typed = FormulaRun(run, start, choices)
-    trace = _recorded(run, damaged) if start is None else typed.descend(typed.objective())
+    trace = _recorded(run, damaged, names) if start is None else typed.descend(typed.objective())
     diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
     written = {}
     if plot is not None:
@@ -204,13 +205,16 @@ def diagnose(
     return 0 if diagnosis.ok or not check else 1
 
 
-def _recorded(run: str, damaged: options.Damaged) -> ds.Trace:
+def _recorded(run: str, damaged: options.Damaged, names: list[str] | None = None) -> ds.Trace:
     """Return the trace of a saved run, or of the log that another program left."""
-    path = Path(run)
+    path, roles = Path(run), values.pairs(names, "--names") or None
     if path.is_file():
-        return ds.read_log(path)
+        return ds.read_log(path, names=roles)
     try:
-        return ds.load_trace(run, damaged=damaged)
+        trace = ds.load_trace(run, damaged=damaged)
+        if roles:
+            raise ds.SettingError("--names is for a log, and this is a saved run", hint="leave it out")
+        return trace
     except ds.TraceError as refusal:
         if not os.path.lexists(path):
             hint = "give the folder of a saved run, or a log such as trainer_state.json or metrics.csv"
@@ -218,7 +222,7 @@ def _recorded(run: str, damaged: options.Damaged) -> ds.Trace:
         if not path.is_dir() or (path / "trace.json").exists():
             raise
         try:
-            return ds.read_log(path)
+            return ds.read_log(path, names=roles)
         except ds.DataError as error:
             # A folder with several logs says which; one without any is no run at all.
             raise (error if error.hint else refusal) from None

@@ -42,6 +42,14 @@ Damaged = Annotated[
     Literal["refuse", "keep"],
     typer.Option("--damaged", help="keep reads the intact part of a damaged run; refuse reports the damage."),
 ]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--names",
+        metavar="ROLE=COLUMN",
+        help="The role of a column of a log whose name does not show it: loss=my_total. May be repeated.",
+    ),
+]
 Check = Annotated[bool, typer.Option("--check", help="Exit with code 1 if there is a problem.")]
 Settings = Annotated[
     list[str] | None,
