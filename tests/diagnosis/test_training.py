@@ -131,3 +131,17 @@ def test_no_finding_advises_the_method_that_the_run_uses():
     )
     (finding,) = (each for each in ds.diagnose(plain).findings if each.symptom == "rate_too_small")
     assert any("Adam" in remedy for remedy in finding.remedies)
+
+
+def test_more_steps_are_advised_only_while_the_rows_held_back_gain_from_them():
+    noise = np.random.default_rng(4).normal(size=(2, 60))
+    step = np.arange(60)
+    falling = {"step": 25 * step, "training_loss": 4 - 0.02 * step + 0.01 * noise[0]}
+
+    def first_symptom(slope):
+        held_back = {"validation_loss": 4.2 + slope * step + 0.02 * noise[1]}
+        losses = {"step": falling["step"], "loss": falling["training_loss"]}
+        return ds.diagnose(ds.trace_from(losses, evaluations=falling | held_back))[0].symptom
+
+    assert first_symptom(0.03) == "overfitting"
+    assert first_symptom(-0.015) == "too_few_steps"
