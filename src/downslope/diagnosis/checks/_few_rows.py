@@ -75,8 +75,8 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if held >= _FEWEST and (error is None or error <= _SHARE * gain):
         return _learnt_alone(evidence, score, error)
     # Where nothing can be learnt, there is no gain to measure; shuffled targets would tell.
-    unlearnt = evidence.beats_shuffled is None and rows is not None and rows >= _ENOUGH
-    if unlearnt and evidence.reference is not None and gain <= _SURE * share_error(evidence.reference, rows):
+    enough = rows if rows is not None and rows >= _ENOUGH and evidence.beats_shuffled is None else None
+    if enough and evidence.reference is not None and gain <= _SURE * share_error(evidence.reference, enough):
         return NotRun(TOO_FEW_ROWS.key, without("data.shuffled_score beside data.shuffled_deviation"))
     return training_finding(
         evidence,
