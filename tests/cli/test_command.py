@@ -393,7 +393,7 @@ def test_the_chain_rule_for_a_program(capsys) -> None:
 @pytest.mark.parametrize(
     ("words", "words_of_error"),
     [
-        (("chain", "x×y", "u = x²"), "formulas of one variable"),
+        (("chain", "x×y", "u = x²"), "a formula of one variable"),
         (("chain", "sin(u)", "u = x²", "--at", "y=1"), "has no variable 'y'"),
         ((*BAKING, "--unit", "time=kilogram", "--unit", "Time=minute"), "kilogram"),
         (("export", "nowhere", "steps.csv"), "there is no trace"),

@@ -124,7 +124,7 @@ def test_updates_are_lengths_over_those_of_the_weights(digits) -> None:
         np.testing.assert_allclose(line(axes, layer)[:, 1], ratios[:, place])
     assert axes.get_yscale() == "log"
     assert any(np.all(np.asarray(one.get_ydata()) == USUAL) for one in axes.get_lines())
-    assert "a thousandth" in axes.texts[0].get_text()
+    assert "0.001" in axes.texts[0].get_text()
 
 
 def test_a_layer_that_stands_still_is_told(digits) -> None:

@@ -145,7 +145,7 @@ _TABLE = {"x": [1.0, 2, 3, 4], "z": [1.0, 4, 9, 16], "y": [1.1, 2.1, 2.9, 4.2], 
         ("y = a + b x", {"sigma": 1, "sigma_x": {"y": 0.1}}, "also on the left side"),
         ("y = a + b x", {"sigma": 1, "sigma_x": "s"}, "row 3: sigma_x of x must be 0 or more"),
         ("y = a + b x", {"sigma": 1, "sigma_x": {}}, "names no column"),
-        ("y = a + b x", {"sigma": 1, "sigma_x": {1: 0.1}}, "by column"),
+        ("y = a + b x", {"sigma": 1, "sigma_x": {1: 0.1}}, "names of columns"),
     ],
 )
 def test_what_makes_no_sense_is_refused(equation, choices, words) -> None:
