@@ -266,6 +266,14 @@ def test_the_german_pitfalls_fit_a_projector(tab: Page) -> None:
                 tab.wait_for_function(f"() => {WHOLE}")
 
 
+def test_the_values_of_dials_stay_in_one_line(tab: Page) -> None:
+    tab.set_viewport_size(PROJECTOR)
+    arrive(tab, "#chapter=chain&lang=de")
+    expect(tab.locator(".dial-value").last).to_have_text("Q = 100 Punkte")
+    heights = tab.locator(".dial-value").evaluate_all("all => all.map((value) => value.getBoundingClientRect().height)")
+    assert max(heights) == min(heights)
+
+
 def test_a_pupil_answers_the_chapters_on_learning_by_keyboard(tab: Page) -> None:
     arrive(tab, "#chapter=data")
     reading = tab.locator(".figure-reading")

@@ -30,6 +30,8 @@ FUNCTIONS = (
     "x² + 100y²",
     "x²y²",
     "x² - y²",
+    "x⁴ - y⁴",
+    "x³ + y³",
     "sin x · cos y",
     "tan x",
     "x·y",
@@ -107,10 +109,27 @@ def test_what_mends_functions_of_their_own_is_said_in_each_language(formula: str
 @pytest.mark.parametrize("formula", FUNCTIONS)
 def test_what_is_found_on_functions_of_their_own_is_said_in_each_language(formula: str) -> None:
     start = ask("read", formula=formula)["start"]
-    for rate in (0.001, 0.1, 1, 10):
-        request = {"formula": formula, "start": start, "rate": rate, "method": "gradient descent", "steps": 100}
+    for at, rate in [*((start, rate) for rate in (0.001, 0.1, 1, 10)), (dict.fromkeys(start, 0.0), 0.1)]:
+        request = {"formula": formula, "start": at, "rate": rate, "method": "gradient descent", "steps": 100}
         for sentence in shown(ask("descend", **request)):
             assert all(is_known(sentence, messages) for messages in OTHERS.values()), sentence
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("momentum", "nesterov", "Newton's method", "BFGS", "L-BFGS", "Adam at 0.1", "RMSprop at 0.1"),
+        *("momentum 0.9 at 0.1", "rate 0.1, from the curvature", "rate 0.1, the best for the curvatures at the end"),
+        *(f"rate 0.1, {share}" for share in ("a tenth", "a hundredth", "ten times as much", "a hundred times as much")),
+        *("gradients cut to 1", "noise of 0.1 in the gradient", "200 steps", "tolerance 1e-8", "a start at x = 1"),
+        *("a rate that decays as a cosine", "a rate that decays to a hundredth", "a start a little off, x = 1"),
+        *("warm-up over a tenth of the steps", "rate 10, a hundred times as much + momentum"),
+    ],
+)
+def test_each_remedy_of_a_descent_has_a_name_in_each_language(name: str) -> None:
+    sentence = f"With {name}, the value goes from 1 to 0.5, lower by 0.5 (5 of 5 starts) over 5 paired starts."
+    for messages in OTHERS.values():
+        assert is_known(sentence, messages)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     assert trace.metrics["validation_loss"] == pytest.approx(LOSS + 1)
     with pytest.raises(ds.SettingError, match="no column 'd'"):
         ds.read_log(file, names={"loss": "d"})
-    with pytest.raises(ds.SettingError, match="los. is not a role"):
+    with pytest.raises(ds.SettingError, match="is not a role"):
         ds.read_log(file, names={"los": "b"})
 
 

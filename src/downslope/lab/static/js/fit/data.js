@@ -17,7 +17,8 @@ export function mountData(page) {
       if (!page.data) return;
       const other = axis === "x" ? "y" : "x";
       const swapped = select.value === selects[other].value ? { [other]: page.data[axis] } : {};
-      page.set({ x: page.data.x, y: page.data.y, [axis]: select.value, ...swapped });
+      // Both as the lists show them: the reply to an earlier choice may still be on its way.
+      page.set({ x: selects.x.value, y: selects.y.value, ...swapped });
     });
   }
   const close = mountMenu(byId("shapes", HTMLDetailsElement));
