@@ -282,6 +282,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rows", type=float, default=1e7)
     parser.add_argument("--trainings", type=int, default=60)
+    parser.add_argument("--stretch", type=float, default=100.0)
+    parser.add_argument("--only", default="")
     chosen = parser.parse_args()
     if chosen.what == "trials":
         trials(chosen.engine, chosen.workers, chosen.steps, chosen.rounds)
@@ -298,7 +300,7 @@ def main() -> None:
     elif chosen.what == "train":
         scale_training.train(chosen.runs, chosen.steps)
     else:
-        scale_search.speedup(chosen.workers, chosen.steps, chosen.trainings)
+        scale_search.speedup(chosen.workers, chosen.steps, chosen.trainings, chosen.stretch, chosen.only)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
     python -m benchmarks.scale speedup --workers 64 --steps 2000
 
-Each run of the prescription is computed here twice, and the second takes the time that counts: the CPU seconds of a
-run whose program is compiled, the median of those that differ in their seed alone. Then the same prescription is asked
-for again with threads that wait for as long as each run took, one after another and by as many as there are workers;
-what is handed to them, and when, is up to the search. Beside the clock stands what it must be: of each wave of runs the
-end of the last, if idle workers take runs in order.
+A worker is one process on one core, so this process computes on one. Each run of the prescription is computed here
+twice, and the second takes the time that counts: the CPU seconds of a run whose program is compiled, the median of
+those that differ in their seed alone. Then the same prescription is asked for again with threads that wait for as long
+as each run took, times `--stretch`, which stands for trainings so many times as long; what is handed to them, and when,
+is up to the search. The clock is compared with the work of one worker that makes only the runs that are needed.
 """
 
 from __future__ import annotations
 
-import heapq
+import os
 import statistics
 import threading
 import time
@@ -37,10 +37,11 @@ class Stage:
 
     Args:
         workers: how many units are done at a time on a replay.
+        stretch: times as long as a unit took that a replay of it takes.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._max_workers = workers
+    def __init__(self, workers: int, stretch: float = 1.0) -> None:
+        self._max_workers, self._stretch = workers, stretch
         self.known: dict[Any, tuple[float, Any]] = {}
         self.waves: list[list[float]] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -65,7 +66,7 @@ class Stage:
         seconds, answer = self.usual(key), self.known[key][1]
         self.waves[-1].append(seconds)
         if self._pool is not None:
-            return self._pool.submit(_wait, seconds, answer)
+            return self._pool.submit(_wait, self._stretch * seconds, answer)
         future: Future[Any] = Future()
         future.set_result(answer)
         return future
@@ -74,18 +75,6 @@ class Stage:
 def _wait(seconds: float, answer: Any) -> Any:
     time.sleep(seconds)
     return answer
-
-
-def last_end(units: Sequence[float], workers: int) -> float:
-    """Return when the last of some units ends that idle workers take in their order.
-
-    >>> last_end([3.0, 1.0, 1.0, 1.0], 2)
-    3.0
-    """
-    free = [0.0] * workers
-    for seconds in units:
-        heapq.heapreplace(free, free[0] + seconds)
-    return max(free)
 
 
 def prescribed(training: ds.Training, stage: Stage, **choices: Any) -> tuple[ds.Prescription, float, float]:
@@ -112,31 +101,54 @@ def prescribed(training: ds.Training, stage: Stage, **choices: Any) -> tuple[ds.
     return prescription, seconds, seconds - alone.waited
 
 
-def speedup(workers: int, steps: int, trainings: int) -> None:
-    """Print how many times faster prescriptions are by many workers, for the search one by one and the wide one."""
+def speedup(workers: int, steps: int, trainings: int, stretch: float = 100.0, only: str = "") -> None:
+    """Print how many times faster prescriptions are by many workers, for the search one by one and the wide one.
+
+    Args:
+        workers: how many.
+        steps: of the training that is prescribed for.
+        trainings: the budget.
+        stretch: times as long as the runs take here that those of workers take.
+        only: words of the only training to prescribe for; "" for all.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     for name, choices in SICK.items():
+        if only not in name:
+            continue
         training = ds.Setup.of(None, "digits", steps=steps, **choices, **QUIET).train(progress=False)
         known: dict[Any, tuple[float, Any]] = {}
         for width in (1, workers):
-            many = Stage(workers)
-            many.known = known
+            many, single = Stage(workers, stretch), Stage(1)
+            many.known = single.known = known
             prescribed(training, many, trainings=trainings, width=width)  # computes what it lacks
             many.replay()
             found, wall, alone = prescribed(training, many, trainings=trainings, width=width)
-            single = Stage(1)
-            single.known = known
             wanted, _, _ = prescribed(training, single, trainings=trainings, width=width)
             assert not found.interrupted
             assert (repr(found), found.steps, found.tried) == (repr(wanted), wanted.steps, wanted.tried)
-            work = sum(map(sum, single.waves))
-            path = sum(last_end(wave, workers) for wave in many.waves)
-            longest = sum(max(wave, default=0.0) for wave in many.waves)
-            full = max(seconds for wave in single.waves for seconds in wave)
-            print(f"{name}, width {width}: {found.verdict}", flush=True)
-            print(
-                f"{found.steps / steps:.1f} trainings, {sum(map(len, single.waves))} runs in {len(many.waves)} waves, "
-                f"{work:.1f} s; the longest run {full:.2f} s, the longest of each wave {longest:.2f} s, "
-                f"by {workers} workers {path:.2f} s: {work / path:.1f} times as fast"
-            )
-            print("  " + ", ".join(f"{len(wave)} of {max(wave):.2f} s at most" for wave in single.waves if wave))
-            print(f"  by the clock {wall:.2f} s, {alone:.2f} s of them between waves: {work / wall:.1f} times as fast")
+            _print_speedup(f"{name}, width {width}", found, many.waves, single.waves, wall / stretch, alone / stretch)
+
+
+def _print_speedup(
+    what: str,
+    found: ds.Prescription,
+    many: Sequence[Sequence[float]],
+    single: Sequence[Sequence[float]],
+    wall: float,
+    alone: float,
+) -> None:
+    """Print a speed-up: of the runs of one worker, and of many, which also make runs that turn out to be unneeded."""
+    waves = [wave for wave in single if wave]
+    work, chain = sum(map(sum, waves)), sum(map(max, waves))
+    count, all_work = sum(map(len, waves)), sum(map(sum, many))
+    extra = sum(map(len, many)) - count
+    steps = int(found.specification.choices["steps"])
+    print(f"{what}: {found.verdict}", flush=True)
+    print(f"  {found.steps / steps:.1f} trainings, {count} runs in {len(waves)} waves, {work:.2f} s by one worker")
+    print("  " + ", ".join(f"{len(wave)} of {max(wave):.3f} s at most" for wave in waves))
+    print(f"  the longest run of each wave {chain:.3f} s in all, so at most {work / chain:.1f} times as fast in waves")
+    print(f"  {extra} runs of {all_work - work:.2f} s were begun ahead and not needed")
+    print(
+        f"  by the clock {wall:.3f} s, {alone:.3f} s of them between waves: {work / wall:.1f} times as fast", flush=True
+    )

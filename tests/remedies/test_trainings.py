@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.remedies import _prescribe, _race
+from downslope.executors import Crew
+from downslope.remedies import _prescribe, _race, _training_trials
 from downslope.remedies._remedy import TrainingCase
 from downslope.remedies._training_remedies import _IN_LAYERS, clipping_later, proposals
-from downslope.remedies._trial import score_of
+from downslope.remedies._trial import Runner, score_of
 
 DEEP: dict[str, Any] = {"hidden": (16,) * 8, "activation": "sigmoid", "steps": 200, "probe_every": 0}
 QUICK: dict[str, Any] = {"hidden": (4,), "steps": 30, "probe_every": 0}
@@ -140,6 +141,23 @@ def test_ctrl_c_keeps_what_was_learnt(deep: ds.Setup) -> None:
 
 
 # --- saved runs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_network_is_built_once_for_changes_that_train_the_same(
+    deep: ds.Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = deep.train(progress=False).trace
+    with Crew() as crew:
+        subject = _training_trials._Trained(deep, trace, ds.diagnose(trace), Runner(crew, 100, lambda *_: None))
+        built: list[Any] = []
+        plan = ds.Setup.plan
+        monkeypatch.setattr(ds.Setup, "plan", lambda setup, *seed: built.append(setup) or plan(setup, *seed))
+        first = subject.changed({"learning_rate": 0.5, "batch": 8})
+        assert first is not None
+        assert subject.changed({"batch": 8, "learning_rate": 0.5}) is first
+        assert subject.changed({"batch": 8, "learning_rate": 0.25}) is not first
+        assert [subject.changed({"warm_up": -3}) for _ in range(2)] == [None, None]
+        assert len(built) <= 3
 
 
 def test_a_saved_run_tells_what_it_was_asked_for(tmp_path: Path, deep: ds.Setup) -> None:

@@ -45,11 +45,15 @@ class Crew:
         if executor is not None:
             _ = self._workers  # what is no executor is refused here
         self._packer = Packer()
-        self._room, self._counted_at = 1, -math.inf
+        self._count, self._counted_at = 1, -math.inf
         self._threads_of: Mapping[str, int] = {}  # by the address of a worker, where units can be sent to it
         self._builds = BuildRecords()
         self._addresses: dict[str, Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        # Units that were begun before they were needed; the futures of those that have not ended.
+        self._ahead: dict[Unit, tuple[Future[Any], PendingUnit]] = {}
+        self._unended: dict[Future[Any], PendingUnit] = {}
+        self.unneeded = 0
 
     @functools.cached_property
     def _workers(self) -> WorkerPool:
@@ -60,17 +64,13 @@ class Crew:
         """Count the workers from time to time: a cluster grows and shrinks."""
         if time.monotonic() >= self._counted_at + _COUNT_EVERY:
             self._threads_of = self._workers.threads()
-            count = sum(self._threads_of.values()) or self._workers.count()
-            self._room, self._counted_at = count * AHEAD if count > 1 else 1, time.monotonic()
+            self._count = sum(self._threads_of.values()) or self._workers.count()
+            self._counted_at = time.monotonic()
 
     @property
     def in_this_process(self) -> bool:
         """Whether the units are done by threads of this process."""
         return self._workers.shares
-
-    def idle_beside(self, units: int) -> int:
-        """Return how many workers of an executor are idle beside so many units; 0 without an executor."""
-        return 0 if self._executor is None else max(self._workers.count() - units, 0)
 
     def __enter__(self) -> Crew:
         return self
@@ -78,6 +78,8 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for future in self._unended:
+            future.cancel()
         if "_workers" in self.__dict__:
             self._workers.close()
         if self._folder is not None:
@@ -100,19 +102,33 @@ class Crew:
                 counted(number, result)
         return [ended[number] for number in sorted(ended)]
 
-    def each(self, units: Iterable[Unit]) -> Iterator[tuple[int, Any]]:
+    def each(self, units: Iterable[Unit], likely: Iterable[Unit] = ()) -> Iterator[tuple[int, Any]]:
         """Yield the number and the result of each unit, as they end; what has not begun is cancelled at an early end.
 
         Args:
             units: the units, which may be without end: as many are taken as the workers have room for.
+            likely: units that may be needed later, the likeliest first. Once all others have been handed out, each
+                worker of an executor that is idle begins one, at most as many as there are workers. They are not waited
+                for, and a later call that is given the same object takes its result. Those that no call takes are
+                counted in `unneeded`.
 
         Raises:
             ExecutorError: where the executor cannot go on; what has ended was yielded, and is in its `gathered`.
             Exception: what a unit raised.
         """
-        waiting = Waiting((PendingUnit(*entry) for entry in enumerate(units)), self._builds)
         arrived: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         running: dict[Future[Any], PendingUnit] = {}
+        pieces = (PendingUnit(*entry) for entry in enumerate(units))
+        if self._ahead:
+            pieces = iter([piece for piece in pieces if not self._taken(piece, running)])
+        begun = {**running, **self._unended}
+        waiting = Waiting(pieces, self._builds, [piece.worker for piece in begun.values()])
+        for future in begun:
+            future.add_done_callback(arrived.put)
+        guesses: Iterator[Unit] = iter(())
+        if self._executor is not None:
+            self._look_at_workers()
+            guesses = itertools.islice((unit for unit in likely if unit not in self._ahead), self._count)
         gathered: dict[int, Any] = {}
         broken: BaseException | None = None
         try:
@@ -128,7 +144,9 @@ class Crew:
                     future.add_done_callback(arrived.put)
                 if not running:
                     break
-                for piece, answer in self._arrivals(arrived, running):
+                if broken is None and not len(waiting):
+                    self._begin_ahead(guesses, waiting, len(running), arrived)
+                for piece, answer in self._arrivals(arrived, running, waiting):
                     waiting.leave(piece)
                     if isinstance(answer, Ended):
                         gathered[piece.number] = answer.result
@@ -152,7 +170,36 @@ class Crew:
         self._look_at_workers()
         if self._threads_of:
             return waiting.at(self._threads_of)
-        return waiting.any() if under_way < self._room else None
+        room = self._count * AHEAD if self._count > 1 else 1
+        return waiting.any() if under_way + len(self._unended) < room else None
+
+    def _taken(self, piece: PendingUnit, running: dict[Future[Any], PendingUnit]) -> bool:
+        """Tell whether a unit was begun ahead; from now on it is one of those that run."""
+        if piece.unit not in self._ahead:
+            return False
+        future, begun = self._ahead.pop(piece.unit)
+        self._unended.pop(future, None)
+        self.unneeded -= 1
+        running[future] = piece._replace(worker=begun.worker)
+        return True
+
+    def _begin_ahead(
+        self, guesses: Iterator[Unit], waiting: Waiting, under_way: int, arrived: queue.SimpleQueue[Future[Any]]
+    ) -> None:
+        """Let each idle worker begin a unit that may be needed later."""
+        while under_way + len(self._unended) < self._count:
+            worker = waiting.idle(self._threads_of)
+            if (self._threads_of and not worker) or (unit := next(guesses, None)) is None:
+                return
+            piece = PendingUnit(-1, unit, worker=worker)
+            try:
+                future = self._submitted(piece)
+            except Exception:  # the units that are waited for tell what is wrong with the executor
+                return
+            waiting.take(worker)
+            self._ahead[unit], self._unended[future] = (future, piece), piece
+            self.unneeded += 1
+            future.add_done_callback(arrived.put)
 
     def _submitted(self, piece: PendingUnit) -> Future[Any]:
         """Submit a unit."""
@@ -162,14 +209,20 @@ class Crew:
         return self._workers.submit(*self._call(piece))
 
     def _arrivals(
-        self, arrived: queue.SimpleQueue[Future[Any]], running: dict[Future[Any], PendingUnit]
+        self, arrived: queue.SimpleQueue[Future[Any]], running: dict[Future[Any], PendingUnit], waiting: Waiting
     ) -> list[tuple[PendingUnit, Any]]:
-        """Wait for a unit, and return it with what it came to; and those that are lost with their worker."""
+        """Wait for a unit, and return it with what it came to; and those that are lost with their worker.
+
+        Of units that were begun ahead, only note that they have ended.
+        """
         ended: list[tuple[PendingUnit, Any]] = []
         try:
             future = arrived.get(timeout=_COUNT_EVERY if self._threads_of else None)
             if future in running:
                 ended.append((running.pop(future), _answer(future)))
+            elif future in self._unended:
+                waiting.leave(self._unended[future])
+                self._end_ahead(future)
         except queue.Empty:
             pass
         self._look_at_workers()
@@ -182,7 +235,17 @@ class Crew:
                 first = piece.worker not in seen
                 ended.append((piece, ConnectionError(f"{piece.worker} is gone") if first else _Unbegun()))
                 seen.add(piece.worker)
+        for future, piece in list(self._unended.items()):
+            if piece.worker and piece.worker not in self._threads_of:
+                future.cancel()
+                self._end_ahead(future)
         return ended
+
+    def _end_ahead(self, future: Future[Any]) -> None:
+        """Note that a unit that was begun ahead has ended; one without a result is begun again where it is needed."""
+        piece = self._unended.pop(future)
+        if not isinstance(_answer_now(future), Ended):
+            del self._ahead[piece.unit]
 
     def _call(self, piece: PendingUnit) -> tuple[Any, ...]:
         """Return the call that does a unit: a function and its arguments."""
@@ -248,6 +311,11 @@ def _answer(future: Future[Any]) -> Any:
     except CancelledError as cancelled:
         return cancelled
     return future.result() if error is None else error
+
+
+def _answer_now(future: Future[Any]) -> Any:
+    """Return what a future came to; None for one that has not ended."""
+    return _answer(future) if future.done() else None
 
 
 def _broken(error: BaseException, gathered: dict[int, Any], lost: int) -> ExecutorError:

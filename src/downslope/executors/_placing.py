@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from downslope.executors._units import Unit
@@ -100,15 +100,16 @@ class Waiting:
     Args:
         pieces: the units, which may be without end; as many are taken as are looked through.
         builds: what workers have built before.
+        busy: the addresses of workers that already have units, once for each unit.
     """
 
-    def __init__(self, pieces: Iterator[PendingUnit], builds: BuildRecords) -> None:
+    def __init__(self, pieces: Iterator[PendingUnit], builds: BuildRecords, busy: Iterable[str] = ()) -> None:
         self._source, self._builds = pieces, builds
         self._again: deque[PendingUnit] = deque()
         self._kinds: dict[Hashable, deque[PendingUnit]] = {}
         self._count = 0
         self._chosen: dict[Hashable, set[str]] = {}  # by kind, the workers that its units were sent to
-        self._load: Counter[str] = Counter()
+        self._load: Counter[str] = Counter(busy)
 
     def __len__(self) -> int:
         """Return the number of units that were taken from the source and wait."""
@@ -121,6 +122,14 @@ class Waiting:
     def put_back(self, piece: PendingUnit) -> None:
         """Let a unit that was not done be the next."""
         self._again.append(piece)
+
+    def idle(self, workers: Mapping[str, int]) -> str:
+        """Return the address of a worker with a thread that has nothing to do; "" if there is none."""
+        return next((worker for worker, threads in workers.items() if self._load[worker] < threads), "")
+
+    def take(self, worker: str) -> None:
+        """Note that a worker has one unit more."""
+        self._load[worker] += 1
 
     def leave(self, piece: PendingUnit) -> None:
         """Note that a unit is no longer at its worker."""

@@ -223,12 +223,17 @@ class Board(Generic[S]):
             return list(entrants)
         return self.ranked(entrants, dict(zip(shorts, self.subject.run(shorts, self.pairs_of(entrants)), strict=True)))
 
-    def raced_at_once(self, entrants: Sequence[Entrant[S]]) -> list[Entrant[S]]:
-        """Return the same after all these runs at once: those that the first steps drop are then made in vain."""
+    def raced_at_once(self, entrants: Sequence[Entrant[S]], likely: Iterable[TrialJob[S]] = ()) -> list[Entrant[S]]:
+        """Return the same after all these runs at once: those that the first steps drop are then made in vain.
+
+        Args:
+            entrants: the remedies that race.
+            likely: what idle workers begin meanwhile.
+        """
         jobs = [*self.looks(entrants), *self.shorts(entrants)]
         if not jobs or not self.affords_proof([job.specification for job in jobs]):
             return list(entrants)
-        runs = dict(zip(jobs, self.subject.run(jobs), strict=True))
+        runs = dict(zip(jobs, self.subject.run(jobs, likely), strict=True))
         return self.ranked(self.moving(entrants, runs), runs)
 
     def ranked(self, entrants: Sequence[Entrant[S]], runs: Mapping[TrialJob[S], TrialRun | None]) -> list[Entrant[S]]:
@@ -271,10 +276,19 @@ class Board(Generic[S]):
         return [TrialJob(unchanged, seed, quantities), *jobs]
 
     def pairs_of(self, entrants: Sequence[Entrant[S]]) -> Iterator[TrialJob[S]]:
-        """Yield the runs that prove entrants, seed by seed."""
+        """Yield the runs that prove entrants and were not made, seed by seed."""
         for number in range(self.pairs):
             for entrant in entrants[:_LIKELY]:
-                yield from self.pair(entrant, number)
+                if number >= len(entrant.runs):
+                    yield from self.pair(entrant, number)
+
+    def missing_controls(self) -> list[TrialJob[S]]:
+        """Return the unchanged runs of the proofs that were not made."""
+        subject = self.subject
+        return [
+            TrialJob(subject.specification, subject.seed + 1 + number)
+            for number in range(len(self.controls), self.pairs)
+        ]
 
     def pair(self, entrant: Entrant[S], number: int) -> list[TrialJob[S]]:
         """Return the runs of a pair: of an entrant and, if it was not made, of the subject."""

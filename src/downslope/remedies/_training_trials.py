@@ -83,6 +83,8 @@ class _Trained:
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
         self._case, self._diagnosis = TrainingCase(setup, trace), diagnosis
         self._texts: dict[int, tuple[Setup, str]] = {}  # by number, each with its setup, of which many are compared
+        # By text: building a network only to find that it is known would take most of a wide search's own time.
+        self._changed: dict[str, list[tuple[Setup, bool]]] = {}
         self._before: dict[str, float | None] = {}  # the race asks at each look
         # With the setup itself, whose number would else be another's one day.
         self._shortened: dict[tuple[int, float], tuple[Setup, Setup | None]] = {}
@@ -142,24 +144,27 @@ class _Trained:
         changes: dict[str, Any] = {"steps": steps}
         if specification.choices.get("warm_up"):
             changes["warm_up"] = max(round(int(specification.choices["warm_up"]) * steps / whole), 1)
-        short = self._built(specification, changes)
+        short = specification.changed(**changes)
         # Of a remedy that only changes the number of steps, or which network is kept, the first of them say nothing.
         keep = self.specification.choices.get("keep", "last")
         late = whole != base or specification.choices.get("keep", "last") != keep
-        return None if late and self.alike(specification.changed(steps=base, keep=keep), self.specification) else short
+        if late and self.alike(specification.changed(steps=base, keep=keep), self.specification):
+            return None
+        return short if _can_be_built(short) else None
 
     def changed(self, changes: Mapping[str, Any]) -> Setup | None:
-        """Return the setup with changes; None where it cannot be built."""
-        return self._built(self.specification, changes)
-
-    @staticmethod
-    def _built(setup: Setup, changes: Mapping[str, Any]) -> Setup | None:
+        """Return the setup with changes, the same one for changes that train the same; None if it cannot be built."""
         try:
-            changed = setup.changed(**changes)
-            _ = changed.plan()
+            changed = self.specification.changed(**changes)
         except SettingError:
             return None
-        return changed
+        known = self._changed.setdefault(self._text_of(changed), [])
+        for other, valid in known:
+            if self.alike(changed, other):
+                return other if valid else None
+        valid = _can_be_built(changed)
+        known.append((changed, valid))
+        return changed if valid else None
 
     def alike(self, first: Setup, second: Setup) -> bool:
         """Tell whether two setups train the same."""
@@ -168,7 +173,9 @@ class _Trained:
 
     def _text_of(self, setup: Setup) -> str:
         if id(setup) not in self._texts:
-            self._texts[id(setup)] = setup, setup.as_python()
+            # Bundles that differ in the order of their changes train the same.
+            in_order = replace(setup, choices=dict(sorted(setup.choices.items())))
+            self._texts[id(setup)] = setup, in_order.as_python()
         return self._texts[id(setup)][1]
 
     def affords(self, specifications: Sequence[Setup]) -> bool:
@@ -182,3 +189,12 @@ class _Trained:
     def matters(self, scores: Sequence[float]) -> float:
         """Return the smallest gain that counts."""
         return _MATTERS
+
+
+def _can_be_built(setup: Setup) -> bool:
+    """Tell whether a setup can be trained."""
+    try:
+        _ = setup.plan()
+    except SettingError:
+        return False
+    return True

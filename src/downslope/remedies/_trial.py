@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 import time
@@ -14,6 +13,7 @@ import numpy as np
 
 from downslope._errors import ExecutorError
 from downslope._text import number
+from downslope._types import Plain
 from downslope.descent import Plan
 from downslope.diagnosis import has_moved, measure, quantity
 from downslope.executors import Crew, Unit, shared
@@ -310,7 +310,7 @@ class Runner:
         self.spent, self.seconds, self.best = 0, 0.0, math.nan
         self.interrupted = False
         self.note = ""
-        self._ahead: dict[TrialJob[Setup], TrialRun] = {}  # what idle workers have made before it was needed
+        self._units: dict[TrialJob[Setup], Unit] = {}  # so that the crew knows again what it has begun ahead
 
     def affords(self, setups: Iterable[Setup]) -> bool:
         """Tell whether the budget still bears a run of each setup."""
@@ -321,31 +321,31 @@ class Runner:
 
         Args:
             jobs: the runs to make.
-            likely: runs that may be needed next, the likeliest first. As many as there are idle workers are made beside
-                the others. They cost, and change, nothing until they are jobs themselves.
+            likely: runs that may be needed next, the likeliest first. Idle workers begin them beside the others, and
+                nothing waits for them. They cost, and change, nothing until they are jobs themselves.
         """
         if self.interrupted:
             return [None] * len(jobs)
         for job in jobs if self._crew.in_this_process else ():
             _ = job.specification.task  # read and built here, once, and not by two threads at a time
-        known = {job: self._counted(self._ahead.pop(job)) for job in dict.fromkeys(jobs) if job in self._ahead}
-        fresh = dict.fromkeys(job for job in jobs if job not in known)
-        guesses = dict.fromkeys(job for job in likely if job not in self._ahead and job not in fresh) if fresh else {}
         # The longest first: what began last would else be waited for alone.
-        by_length = sorted(fresh, key=lambda job: -int(job.specification.choices["steps"]))
-        making = [*by_length, *itertools.islice(guesses, self._crew.idle_beside(len(fresh)))]
-        units = [unit_of(job) for job in making]
+        making = sorted(dict.fromkeys(jobs), key=lambda job: -_length_of(job.specification))
+        known: dict[TrialJob[Setup], TrialRun] = {}
+        guesses = (self._unit(job) for job in likely if job not in making)
         try:
-            for number, run in self._crew.each(units):
-                if making[number] in fresh:
-                    known[making[number]] = self._counted(run)
-                else:
-                    self._ahead[making[number]] = run
+            for number, run in self._crew.each([self._unit(job) for job in making], guesses):
+                known[making[number]] = self._counted(run)
         except KeyboardInterrupt:
             self.interrupted = True
         except ExecutorError as error:
             self.interrupted, self.note = True, f"{error.message[0].upper()}{error.message[1:]}."
         return [known.get(job) for job in jobs]
+
+    def _unit(self, job: TrialJob[Setup]) -> Unit:
+        """Return the unit of work that makes a run, the same one each time."""
+        if job not in self._units:
+            self._units[job] = unit_of(job)
+        return self._units[job]
 
     def _counted(self, run: TrialRun) -> TrialRun:
         """Return a run, its cost added."""
@@ -354,6 +354,15 @@ class Runner:
         self.best = run.score if math.isnan(self.best) else max(self.best, run.score)
         self._show(self.spent, int(min(self.budget, 2**62)), self.best)
         return run
+
+
+def _length_of(setup: Setup) -> int:
+    """Return about how long a run takes, as steps times rows times parameters; only the order of runs depends on it."""
+    batched = setup.task.objective.batched
+    facts: Plain = {} if batched is None else batched.facts
+    rows = setup.task.batch or facts.get("data", {}).get("rows") or 1
+    parameters = facts.get("network", {}).get("parameters") or 1
+    return int(setup.choices["steps"]) * int(setup.choices["accumulate"]) * rows * parameters
 
 
 def unit_of(job: TrialJob[Setup]) -> Unit:

@@ -61,10 +61,13 @@ def wide_race(subject: TrainingSubject[S], diagnosis: Diagnosis, pairs: int, wid
             break
         heat = _affordable(board, waiting[:width])
         waiting = waiting[len(heat) :]
-        ranked = board.raced_at_once(heat)
-        leaders = [entrant.remedy for entrant in ranked if entrant.early is not None][:_LEADERS]
-        more = board.fitted(_in_turns([subject.combined(leader) for leader in leaders]), width)
-        ranked = _by_promise([*ranked, *board.raced_at_once(_affordable(board, more))])
+        # Idle workers begin what the last wave will need: the unchanged runs, and those of leaders, which are proved
+        # themselves or as what a bundle is without a change.
+        ranked = board.raced_at_once(heat, board.missing_controls())
+        leaders = [entrant for entrant in ranked if entrant.early is not None][:_LEADERS]
+        more = board.fitted(_in_turns([subject.combined(leader.remedy) for leader in leaders]), width)
+        ahead = itertools.chain(board.missing_controls(), board.pairs_of(leaders))
+        ranked = _by_promise([*ranked, *board.raced_at_once(_affordable(board, more), ahead)])
         if not _prove_all(board, _finalists(board, ranked, max(width, (_FINALISTS + 1) * pairs)), wave):
             break
         leader = board.leader
@@ -145,9 +148,7 @@ def _smaller(board: Board[S], entrant: Entrant[S]) -> Iterator[tuple[Remedy, Ent
 def _prove_all(board: Board[S], chosen: Sequence[Entrant[S]], wave: int) -> bool:
     """Run all pairs of some remedies at once; False where there are none, or runs are missing."""
     subject, seeds = board.subject, range(board.pairs)
-    jobs: dict[Entrant[S] | None, list[TrialJob[S]]] = {
-        None: [TrialJob(subject.specification, subject.seed + 1 + number) for number in seeds[len(board.controls) :]]
-    }
+    jobs: dict[Entrant[S] | None, list[TrialJob[S]]] = {None: board.missing_controls()}
     for entrant in chosen:
         board.take_turn(entrant)
         entrant.level = LEVEL / (len(chosen) * wave * (wave + 1))
