@@ -101,6 +101,20 @@ def leaves(point: Point) -> list[Any]:
         raise _unordered(point) from None
 
 
+def named_leaves(point: Point) -> list[tuple[str, Any]]:
+    """Return the leaves with the names of `part_names`; the names of a flat point are not checked again.
+
+    Raises:
+        PointError: for a point that is not flat, as `part_names` does.
+
+    >>> named_leaves({"y": 3.0, "x": 4.0})
+    [('x', 4.0), ('y', 3.0)]
+    """
+    if is_flat(point):
+        return [(name, point[name]) for name in sorted(point)]
+    return list(zip(part_names(point), leaves(point), strict=True))
+
+
 def arrays_by_part(point: Point) -> dict[str, np.ndarray]:
     """Return the leaves as arrays by the names of `part_names`.
 

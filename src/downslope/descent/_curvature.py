@@ -6,6 +6,7 @@ Hessian", 1994.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -85,9 +86,10 @@ def split(flat: np.ndarray, like: Point) -> dict[str, np.ndarray]:
     {'b': array(1.), 'w': array([2., 3.])}
     """
     parts, index = {}, 0
-    for name, leaf in zip(_tree.part_names(like), _tree.leaves(like), strict=True):
-        count = int(np.size(leaf))
-        parts[name] = flat[index : index + count].reshape(np.shape(leaf))
+    for name, leaf in _tree.named_leaves(like):
+        shape = np.shape(leaf)
+        count = math.prod(shape)
+        parts[name] = flat[index : index + count].reshape(shape)
         index += count
     return parts
 
