@@ -1,4 +1,4 @@
-"""Recalls by class of watched trainings of PyTorch, and what a diagnosis says of loops that measure accuracy alone."""
+"""Recalls by class and R² of watched trainings of PyTorch, and what is said of loops that measure accuracy alone."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ LOSSES: dict[str, tuple[int, Callable[[Any, Any], Any]]] = {
         lambda outputs, classes: functional.binary_cross_entropy(outputs.sigmoid(), (classes > 0).float()[:, None]),
     ),
 }
+
+
+@pytest.mark.parametrize("outputs", [3, 784])
+def test_r2_is_that_of_all_outputs_together(outputs: int) -> None:
+    torch.manual_seed(3)
+    spreads = torch.linspace(1e-3, 1.0, outputs)  # as of images, whose first pixels hardly vary
+    targets = torch.randn(64, outputs) * spreads
+    inputs = targets + 0.1 * torch.randn(64, outputs)
+    model = nn.Linear(outputs, outputs)
+    nn.init.eye_(model.weight)
+    nn.init.zeros_(model.bias)
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    watch = ds.watch(model, optimizer, every=1)
+    for _ in range(3):
+        take_step(watch, optimizer, functional.mse_loss(model(inputs), targets))
+    watch.evaluation(validation_loss=0.01)
+    left, spread = (inputs - targets).square().sum(), (targets - targets.mean(0)).square().sum()
+    expected = float(1 - left / spread)  # 0.97; the mean over outputs would be below −50
+    np.testing.assert_allclose(watch.close().metrics["training_r2"][-1], expected, atol=0.005)
 
 
 @pytest.mark.parametrize("name", LOSSES)

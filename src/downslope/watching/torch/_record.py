@@ -396,11 +396,8 @@ class Recorder:
         if total.ndim == 1:
             return {"training_accuracy": float(total[0] / total[1])} if total[1] > 0 else {}
         count, left, first, second = total
-        spread = second - first**2 / count
-        varying = spread > 0
-        if not varying.any():
-            return {}
-        return {"training_r2": float(np.mean(1 - left[varying] / spread[varying]))}
+        spread = np.sum(second - first**2 / count)
+        return {"training_r2": float(1 - np.sum(left) / spread)} if spread > 0 else {}
 
 
 def _whole(loss: Any) -> float:

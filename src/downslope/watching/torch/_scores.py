@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from downslope.watching.torch._ending import BINARY_CROSS_ENTROPY, LossEnding
@@ -10,7 +11,7 @@ from downslope.watching.torch._library import Tensor, torch
 _FEW, _MOST_NUMBERS = 64, 2**18  # of a batch as many rows are scored as have so many outputs, and at least so many rows
 _MOST_CLASSES = 10_000  # that are counted
 _MOST_RECALLS = 100  # classes whose recalls are counted
-_MOST_OUTPUTS = 8
+_MOST_OUTPUTS = 256  # that R² is taken of; of more, evenly spaced ones
 
 
 class BatchScore(NamedTuple):
@@ -37,7 +38,7 @@ def score_of(ending: LossEnding) -> BatchScore:
         return _of_classes(predictions, targets, ending)
     if ending.name == BINARY_CROSS_ENTROPY:
         return _of_binary(predictions, targets, ending)
-    if predictions.shape == targets.shape and predictions.is_floating_point():
+    if predictions.shape == targets.shape and targets.dim() and targets.numel() and predictions.is_floating_point():
         return _of_numbers(predictions, targets)
     return BatchScore()
 
@@ -70,8 +71,10 @@ def _of_binary(predictions: Tensor, targets: Tensor, ending: LossEnding) -> Batc
 
 
 def _of_numbers(predictions: Tensor, targets: Tensor) -> BatchScore:
-    wanted, results = (tensor.reshape(len(tensor), -1)[:, :_MOST_OUTPUTS].double() for tensor in (targets, predictions))
-    count = wanted.new_full((wanted.shape[1],), len(wanted))
+    rows = len(targets)
+    apart = math.ceil(targets.numel() / (rows * _MOST_OUTPUTS))
+    wanted, results = (tensor.reshape(rows, -1)[:, ::apart].double() for tensor in (targets, predictions))
+    count = wanted.new_full((wanted.shape[1],), rows)
     sums = torch.stack([count, (wanted - results).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
     return BatchScore(sums)
 
