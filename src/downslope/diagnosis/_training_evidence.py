@@ -333,6 +333,11 @@ class TrainingEvidence:
         return Blocks(self.course.numbers)
 
     @functools.cached_property
+    def held_blocks(self) -> Blocks:
+        """The loss on rows held back in ten blocks."""
+        return Blocks(self.held.numbers)
+
+    @functools.cached_property
     def has_not_begun(self) -> bool:
         """Whether the loss stays where it began, from the first step on, and that on rows held back as well."""
         late = self.log.get("begins_late", len(self.step) > 0 and self.step[0] > 1)
@@ -341,7 +346,7 @@ class TrainingEvidence:
         few = bool(self.log) and len(self.course) < _FEW_ROWS_OF_LOG
         if late or few or not self.course.is_flat or risen or self.log.get("parts_move"):
             return False
-        held = Blocks(self.held.numbers)
+        held = self.held_blocks
         first, last = held.medians[0], held.medians[-1]
         return not (len(self.held) > 2 and held.fell and first - last > _GAIN * abs(first))
 
@@ -365,7 +370,7 @@ class TrainingEvidence:
             return False
         lowest = self.blocks.lowest / max(len(self.blocks.rows) - 1, 1)
         then = self.held.numbers[round(lowest * (len(self.held) - 1))]
-        now = Blocks(self.held.numbers).medians[-1]
+        now = self.held_blocks.medians[-1]
         return bool(now - then <= _GAIN * abs(then))
 
     @property

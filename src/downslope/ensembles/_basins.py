@@ -68,7 +68,7 @@ class Basin:
         """Return the basin as plain data."""
         return plain(
             {
-                "point": {name: np.asarray(leaf).tolist() for name, leaf in _named(self.point)},
+                "point": {name: part.tolist() for name, part in _tree.arrays_by_part(self.point).items()},
                 "value": self.value,
                 "kind": self.kind,
                 "count": self.count,
@@ -479,11 +479,6 @@ def _plain(layout: RowLayout, row: np.ndarray) -> Point:
     if layout.shape is None:
         return {name: float(number) for name, number in zip(layout.names, row, strict=True)}
     return layout.point(row)
-
-
-def _named(point: Point) -> Sequence[tuple[str, Any]]:
-    """Return the parts of a point with their names."""
-    return list(zip(_tree.part_names(point), _tree.leaves(point), strict=True))
 
 
 def shown_row(space: Space, basin: Basin) -> np.ndarray:

@@ -53,7 +53,6 @@ class Crew:
         # Units that were begun before they were needed; the futures of those that have not ended.
         self._ahead: dict[Unit, tuple[Future[Any], PendingUnit]] = {}
         self._unended: dict[Future[Any], PendingUnit] = {}
-        self.unneeded = 0
 
     @functools.cached_property
     def _workers(self) -> WorkerPool:
@@ -66,6 +65,11 @@ class Crew:
             self._threads_of = self._workers.threads()
             self._count = sum(self._threads_of.values()) or self._workers.count()
             self._counted_at = time.monotonic()
+
+    @property
+    def unneeded(self) -> int:
+        """How many units were begun ahead and have not been needed since."""
+        return len(self._ahead)
 
     @property
     def in_this_process(self) -> bool:
@@ -179,7 +183,6 @@ class Crew:
             return False
         future, begun = self._ahead.pop(piece.unit)
         self._unended.pop(future, None)
-        self.unneeded -= 1
         running[future] = piece._replace(worker=begun.worker)
         return True
 
@@ -198,7 +201,6 @@ class Crew:
                 return
             waiting.take(worker)
             self._ahead[unit], self._unended[future] = (future, piece), piece
-            self.unneeded += 1
             future.add_done_callback(arrived.put)
 
     def _submitted(self, piece: PendingUnit) -> Future[Any]:

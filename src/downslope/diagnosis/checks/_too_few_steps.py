@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from downslope._text import count
-from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding, unjudged
 from downslope.diagnosis._needs import is_known, lacking, without
@@ -39,7 +38,7 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     if evidence.failed or evidence.loss_rose or evidence.course.plunges:
         return None
-    if evidence.underfits is None and Blocks(evidence.held.numbers).rose:
+    if evidence.underfits is None and evidence.held_blocks.rose:
         return None  # more steps would raise the loss on rows held back further, which is overfitting
     planned = evidence.trace.plan.get("steps")
     if evidence.trace.outcome is Outcome.RUNNING and planned is not None and planned > evidence.last_step + 1:

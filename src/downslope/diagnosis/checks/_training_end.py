@@ -8,7 +8,6 @@ import numpy as np
 
 from downslope._text import count, in_words
 from downslope._text import number as digits
-from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._cells import CellState, stepped_states
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
@@ -244,7 +243,7 @@ def _turned(evidence: TrainingEvidence) -> bool:
 
 def _drifts(evidence: TrainingEvidence) -> bool:
     """Tell whether a run that goes on from an earlier one rises on all rows: what it had won is not in the log."""
-    held = Blocks(evidence.held.numbers)
+    held = evidence.held_blocks
     late = bool(evidence.log.get("begins_late")) and len(evidence.held) > 2 and len(evidence.course) >= _ROWS
     return late and evidence.blocks.rose and (held.rose or held.rises_each_time)
 
